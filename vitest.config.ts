@@ -1,0 +1,20 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    // Processes, not threads: tests start and terminate workers of their own.
+    pool: "forks",
+    execArgv: ["--import", new URL("./test/fixtures/ts-hook.mjs", import.meta.url).href],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    typecheck: {
+      include: ["test/types/**/*.test-d.ts"],
+      tsconfig: "./tsconfig.json",
+      // Errors elsewhere are for `npm run typecheck` to report.
+      ignoreSourceErrors: true,
+    },
+    // Sees the main thread only; code that runs in workers counts as uncovered.
+    coverage: { provider: "v8", include: ["src/**"], reporter: ["text-summary", "lcovonly"] },
+  },
+});
