@@ -9,6 +9,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     typecheck: {
+      enabled: true,
       include: ["test/types/**/*.test-d.ts"],
       tsconfig: "./tsconfig.json",
       // Errors elsewhere are for `npm run typecheck` to report.
