@@ -1,0 +1,63 @@
+/**
+ * Intents: what a worker has in its hands between two locks.
+ *
+ * Building a slab takes pages under the arena's lock, a header under the pool's, runs init with no lock held, and links the slab
+ * under the keg's. In between the pages belong to nobody but this worker, and its intent frame says so: a transaction that takes
+ * something stores it in the frame, a transaction that gives it on clears it there. Frames stack up to INTENT_FRAMES deep,
+ * because init may allocate from other zones, which may have to build slabs of their own.
+ *
+ * Only the slot's own worker, or its recoverer, reads or writes frames. A frame counts once DEPTH covers it.
+ */
+import type { Cells } from "./cells.ts";
+import { UmaError } from "./errors.ts";
+import { INTENT_EXTENT, INTENT_FRAMES, INTENT_HEADER, INTENT_KIND, INTENT_WORDS, SLOT_INTENTS, SLOT_INTENT_DEPTH } from "./layout.ts";
+
+export interface Intents {
+  /** Opens a frame. @returns its word index. */
+  push(kind: number): number;
+  /** Closes the topmost frame, which must have nothing in it any more. */
+  pop(): void;
+  /** Leaves the topmost frame as it is: a lock was out of reach, and what is in it is finished later. */
+  leave(): void;
+  /** Whether frames were left and nobody is at work above them. */
+  abandoned(): boolean;
+  /** Frames open. */
+  depth(): number;
+}
+
+export function createIntents(cells: Cells, slotWord: number): Intents {
+  const { i32 } = cells;
+  const DEPTH = slotWord + SLOT_INTENT_DEPTH;
+
+  /** Frames that somebody on this thread's stack is at work on. */
+  let active = 0;
+
+  function push(kind: number): number {
+    const depth = i32[DEPTH];
+    if (depth >= INTENT_FRAMES) {
+      throw new UmaError("ERR_UMA_HOOK_RECURSION", `init hooks build slabs more than ${INTENT_FRAMES} zones deep`, { value: depth });
+    }
+    const frame = slotWord + SLOT_INTENTS + depth * INTENT_WORDS;
+    i32.fill(0, frame, frame + INTENT_WORDS);
+    i32[frame + INTENT_KIND] = kind;
+    i32[DEPTH] = depth + 1;
+    active++;
+    return frame;
+  }
+
+  function pop(): void {
+    const depth = i32[DEPTH];
+    const frame = slotWord + SLOT_INTENTS + (depth - 1) * INTENT_WORDS;
+    if (i32[frame + INTENT_EXTENT] !== 0 || i32[frame + INTENT_HEADER] !== 0) {
+      throw new UmaError("ERR_UMA_INTERNAL", "an intent frame was closed with something still in it", { value: frame });
+    }
+    i32[DEPTH] = depth - 1;
+    active--;
+  }
+
+  function leave(): void {
+    active--;
+  }
+
+  return { push, pop, leave, abandoned: () => active === 0 && i32[DEPTH] > 0, depth: () => i32[DEPTH] };
+}

@@ -1,0 +1,83 @@
+/**
+ * The undo journal: what makes a change of several shared words all or nothing, whenever its worker dies.
+ *
+ * Each worker slot has one journal. Before a word of a transaction is stored, its place and old value are appended and the count
+ * is raised; then the word is stored. The count is put back to 0 when all is done, **before** the lock is let go: that store is
+ * the commit. A worker that dies in between leaves a count above 0; whoever recovers it stores the old values back, last first,
+ * and only then lets the dead worker's lock go. Undoing twice gives the same memory, so a recoverer may die, too.
+ *
+ * Entries: {word index, old word}, or {~byte address, old byte} for a mark (its neighbours in the word belong to others).
+ * The journal is written by plain stores: only its own worker, or the recoverer of that worker, ever looks at it.
+ * A transaction holds at most JOURNAL_ENTRIES changes; longer work commits in pieces, each of which leaves all invariants true.
+ */
+import type { Cells } from "./cells.ts";
+import { UmaError } from "./errors.ts";
+import { JOURNAL_ENTRIES, SLOT_JOURNAL, SLOT_JOURNAL_COUNT } from "./layout.ts";
+
+export interface Journal {
+  /** Stores `value` in word `w` as part of the transaction. */
+  set(w: number, value: number): void;
+  /** Adds `delta` to word `w` as part of the transaction. */
+  add(w: number, delta: number): void;
+  /** Stores `value` in byte `at` as part of the transaction. */
+  setByte(at: number, value: number): void;
+  /** Makes the transaction's changes final. */
+  commit(): void;
+  /** Entries that the open transaction can still take. */
+  room(): number;
+  /** Undoes the open transaction of the slot at word `slotWord`, if there is one; repeatable. */
+  undo(slotWord: number): void;
+}
+
+/** The journal of the slot whose record begins at word `slotWord`. */
+export function createJournal(cells: Cells, slotWord: number): Journal {
+  const { i32, u8 } = cells;
+  const COUNT = slotWord + SLOT_JOURNAL_COUNT;
+  const ENTRIES = slotWord + SLOT_JOURNAL;
+
+  function append(where: number, old: number): void {
+    const n = i32[COUNT];
+    if (n >= JOURNAL_ENTRIES) {
+      throw new UmaError("ERR_UMA_INTERNAL", `a transaction of more than ${JOURNAL_ENTRIES} changes; it was undone`, { value: n });
+    }
+    i32[ENTRIES + 2 * n] = where;
+    i32[ENTRIES + 2 * n + 1] = old;
+    i32[COUNT] = n + 1;
+  }
+
+  function set(w: number, value: number): void {
+    append(w, i32[w]);
+    i32[w] = value;
+  }
+
+  function add(w: number, delta: number): void {
+    const old = i32[w];
+    append(w, old);
+    i32[w] = old + delta;
+  }
+
+  function setByte(at: number, value: number): void {
+    append(~at, u8[at]);
+    u8[at] = value;
+  }
+
+  function commit(): void {
+    i32[COUNT] = 0;
+  }
+
+  function room(): number {
+    return JOURNAL_ENTRIES - i32[COUNT];
+  }
+
+  function undo(ofSlot: number): void {
+    for (let n = i32[ofSlot + SLOT_JOURNAL_COUNT] - 1; n >= 0; n--) {
+      const where = i32[ofSlot + SLOT_JOURNAL + 2 * n];
+      const old = i32[ofSlot + SLOT_JOURNAL + 2 * n + 1];
+      if (where < 0) u8[~where] = old;
+      else i32[where] = old;
+    }
+    i32[ofSlot + SLOT_JOURNAL_COUNT] = 0;
+  }
+
+  return { set, add, setByte, commit, room, undo };
+}

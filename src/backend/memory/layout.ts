@@ -1,0 +1,454 @@
+/**
+ * The layout of a memory: every offset that more than one worker must know, in one place.
+ *
+ * Units: a name ending in `_BYTES` counts bytes; every other offset in this file counts 32-bit words from the start of its
+ * record. Records of the allocator itself are referred to by the index of their first word (`w`), items and pages by byte address.
+ *
+ * ```
+ * base ─► ┌──────────────────────────────┐
+ *         │ superblock            2 pages │ identity, control lock, pools, the heap arena's control block, boot tags
+ *         ├──────────────────────────────┤
+ *         │ zone directory        1 page  │ 1024 words: a zone id → the zone's record
+ *         ├──────────────────────────────┤
+ *         │ worker slots   SLOT_BYTES each│ slot 0 is nobody; 1 … workers
+ *         ├──────────────────────────────┤
+ *         │ page table  4 words a page    │ {keg tag, mark delta, slab, spare} of every page of the buffer from base on
+ *         ├──────────────────────────────┤ ◄─ heap start
+ *         │ heap: pages, handed out by    │ slabs, slab headers, buckets, zone and keg records, cache lines, boundary tags,
+ *         │ the heap arena                │ large blocks
+ *         └──────────────────────────────┘ ◄─ base + bytes
+ * ```
+ * Memory that once was a record of some type stays of that type for ever (headers, buckets, tags, zone and keg records): a late
+ * reader may find an outdated record there, never somebody's data.
+ */
+
+/** A page, bytes. Fixed: FreeBSD's and illumos's smallest, and the granularity at which systems commit memory. */
+export const PAGE_BYTES = 4096;
+export const PAGE_SHIFT = 12;
+
+/** `"zall"` read as a little-endian word. */
+export const MAGIC = 0x6c6c617a;
+/** Raised whenever an offset or a meaning in this file changes. */
+export const LAYOUT_VERSION = 1;
+/** Stored as a word, compared byte by byte: tells a memory written by a machine of the other byte order. */
+export const BYTE_ORDER_MARK = 0x04030201;
+/** Features a memory may carry; an attaching worker refuses a memory with a bit it does not know. */
+export const FEATURES_KNOWN = 0;
+
+/* ── Superblock ─────────────────────────────────────────────────────────────────────────────────────────────────────────── */
+
+/** Identity: written once by the creator before READY; read by everybody who attaches. */
+export const SB_MAGIC = 0;
+export const SB_VERSION = 1;
+export const SB_BYTE_ORDER = 2;
+export const SB_FEATURES = 3;
+/** Random, so that two memories are told apart in one thread: low and high word. */
+export const SB_ID_LOW = 4;
+export const SB_ID_HIGH = 5;
+/** Length of the buffer in bytes, and where in it this memory begins. Lengths up to 2 GiB: 2 GiB itself reads as −2³¹. */
+export const SB_BYTES = 6;
+export const SB_BASE = 7;
+/** Highest worker slot. */
+export const SB_WORKERS = 8;
+/** Word indices of the regions below. */
+export const SB_SLOTS = 9;
+export const SB_PAGE_TABLE = 10;
+/** Byte addresses: the heap is [HEAP_START, HEAP_END). */
+export const SB_HEAP_START = 11;
+export const SB_HEAP_END = 12;
+export const SB_ZONE_DIRECTORY = 13;
+/** 1 once the creator has finished; stored last. */
+export const SB_READY = 14;
+
+/** Control lock: guards the zone directory, zone and keg records' birth and death, the slot search. One line of its own. */
+export const SB_CONTROL_LOCK = 16;
+/** Zones ever made; a new zone's tag is drawn from it, so that a tag never names two zones. Under the control lock. */
+export const SB_ZONE_SERIAL = 17;
+/** Free zone/keg records, linked through their first word (of their type for ever). Under the control lock. */
+export const SB_ZONE_FREE = 18;
+export const SB_KEG_FREE = 19;
+/** The page that zone/keg records are being carved from: next record and end, word indices. Under the control lock. */
+export const SB_RECORD_NEXT = 20;
+export const SB_RECORD_END = 21;
+/** Boot pages: next and end, byte addresses; bumped, never given back. Under the control lock. */
+export const SB_BOOT_NEXT = 22;
+export const SB_BOOT_END = 23;
+/** Records of shared arenas made by users, linked. Under the control lock. */
+export const SB_ARENAS = 24;
+export const SB_ARENA_FREE = 25;
+/** Pages in zones at most before the low-memory callbacks are called (0: no limit). */
+export const SB_PAGE_LIMIT = 26;
+
+/** Pool lock: guards the free buckets and the free slab headers. One line of its own. */
+export const SB_POOL_LOCK = 32;
+export const SB_BUCKET_FREE = 33;
+export const SB_BUCKET_TOTAL = 35;
+export const SB_BUCKET_NEXT = 36;
+export const SB_BUCKET_END = 37;
+/** Pages given to buckets and headers, for the statistics. */
+export const SB_POOL_PAGES = 38;
+/** A cache line that is never anybody's: always empty, always full. Zones that were closed point to it. */
+export const SB_DEAD_LINE = 48;
+/** Slab-header pool: per class (32-byte steps up to a page) the free list, and next and end of the page being carved. */
+export const SB_HEADER_CLASSES = 64;
+export const HEADER_CLASS_STEP_BYTES = 32;
+export const HEADER_CLASSES = PAGE_BYTES / HEADER_CLASS_STEP_BYTES;
+export const HEADER_CLASS_WORDS = 4;
+export const HC_FREE = 0;
+export const HC_NEXT = 1;
+export const HC_END = 2;
+export const HC_TOTAL = 3;
+
+/** The heap arena's control block and, in the second page, the boundary tags it starts with. */
+export const SB_HEAP_ARENA = 1024;
+export const SB_BOOT_TAGS = 1024 + 256;
+export const SB_BOOT_HASH = 2048 - 64;
+export const SUPERBLOCK_BYTES = 2 * PAGE_BYTES;
+
+/** Zones at most: the directory is one page. */
+export const MAX_ZONES = PAGE_BYTES / 4;
+
+/* ── Worker slots ───────────────────────────────────────────────────────────────────────────────────────────────────────── */
+
+/** A mark has seven bits for its owner; 127 means ORPHAN. */
+export const MAX_WORKERS = 126;
+export const SLOT_WORDS = 320;
+export const SLOT_BYTES = SLOT_WORDS * 4;
+
+/** {generation << 3 | state}; by compare-exchange only. */
+export const SLOT_STATE = 0;
+/** Name of the slot that issued the ticket; written while RESERVED. */
+export const SLOT_ISSUER = 1;
+/** Name of the worker that recovers this slot; claimed by compare-exchange from 0 or from a dead name. */
+export const SLOT_REAPER = 2;
+/** The lock (word index) that this worker is taking, holds, or is letting go; 0 when none. Owner only; recovery. */
+export const SLOT_PENDING_LOCK = 3;
+/** Entries in the journal; 0 = no transaction. Owner only; recovery. */
+export const SLOT_JOURNAL_COUNT = 4;
+/** What this worker sleeps on when it waits for items; changed and notified by whoever wakes it. */
+export const SLOT_WAIT = 5;
+/** SMR: the write sequence this reader has observed, 0 outside a section. Owner only; everybody reads. */
+export const SLOT_SMR = 6;
+/** Intent frames in use, and the frames: what this worker has in its hands between two locks. Owner only; recovery. */
+export const SLOT_INTENT_DEPTH = 7;
+/** Where recovery stands: zone, then page it goes on with (it is idempotent; this only saves time). */
+export const SLOT_RECOVERY_PHASE = 8;
+export const SLOT_RECOVERY_AT = 9;
+/** Locks found taken, locks waited for: contention, owner only. */
+export const SLOT_CONTENTIONS = 10;
+/** Asks this worker (in any zone) to look at its attention words. */
+export const SLOT_ATTENTION = 11;
+/** Zone (record) whose waiters this one stands among, and its place. */
+export const SLOT_WAIT_ZONE = 12;
+export const SLOT_WAIT_TICKET = 13;
+/** Word indices of this worker's chunks of cache lines, 64 zones each; 0 = not yet. Written under the control lock. */
+export const SLOT_CHUNKS = 16;
+/** One bit a zone id: this worker has it open. Owner under the control lock; recovery. */
+export const SLOT_OPEN = 32;
+export const SLOT_OPEN_WORDS = MAX_ZONES / 32;
+/** Intent frames. */
+export const SLOT_INTENTS = 64;
+export const INTENT_FRAMES = 8;
+export const INTENT_WORDS = 8;
+/** Journal entries: {where, old value}. */
+export const SLOT_JOURNAL = 128;
+export const JOURNAL_ENTRIES = 64;
+/** 64 words to spare behind the journal. */
+
+export const STATE_FREE = 0;
+export const STATE_RESERVED = 1;
+export const STATE_LIVE = 2;
+export const STATE_DEAD = 3;
+export const STATE_BITS = 3;
+export const STATE_MASK = 7;
+/** A name is {generation << 7 | slot}: 22 bits of generation, so that bit 30 stays free for a lock's "has waiters". */
+export const NAME_SLOT_BITS = 7;
+export const NAME_SLOT_MASK = 127;
+export const GENERATION_MASK = 0x3fffff;
+export const LOCK_WAITERS = 0x40000000;
+
+/** Intent frame: kind, then by kind. Everything but EXTENT and HEADER is written plainly before they are set. */
+export const INTENT_KIND = 0;
+/** Keg (word index) of a slab being born or dying. */
+export const INTENT_KEG = 1;
+/** Byte address of the pages in hand, 0 = none; set by the transaction that took them. */
+export const INTENT_EXTENT = 2;
+export const INTENT_PAGES = 3;
+/** Slab header in hand (word index), 0 = none. */
+export const INTENT_HEADER = 4;
+/** Flags the supplier gave with the pages; bit 31: a user's freef has been called for them and is not called again. */
+export const INTENT_FLAGS = 5;
+export const INTENT_ZONE = 6;
+export const INTENT_SPARE = 7;
+export const INTENT_NONE = 0;
+/** Pages (and a header) that will become a slab, or are one that was taken out of its keg. */
+export const INTENT_SLAB = 1;
+/** Pages on their way into a pool: they go back to the heap if the worker dies. */
+export const INTENT_PAGE = 2;
+/** An empty bucket (in HEADER, as a position) on its way from a depot to the pool. */
+export const INTENT_BUCKET = 3;
+
+/* ── Cache line of one worker for one zone ──────────────────────────────────────────────────────────────────────────────── */
+
+export const LINE_WORDS = 16;
+export const LINES_PER_CHUNK = 64;
+/** The alloc bucket: word index of its topmost item; low 7 bits = BUCKET_EMPTY when there is none. Owner only: the commit word of tier 0. */
+export const LINE_SP = 0;
+/**
+ * Position at which the alloc bucket is full (7 + capacity). Stored by the owner; anybody may store 0 to call the owner into
+ * its slow path at its next free: that is the attention word. Why it was called stands in REASONS.
+ */
+export const LINE_TOP = 1;
+/** Allocations, low 31 bits; the owner carries into ALLOCS_HIGH on reaching 2³¹. Owner only. */
+export const LINE_ALLOCS = 2;
+/** Bits set by Atomics.or by whoever asks, taken by Atomics.exchange by the owner. Set before TOP is stored 0. */
+export const LINE_REASONS = 3;
+/** Allocations carried from ALLOCS, in units of 2³¹. Owner only. */
+export const LINE_ALLOCS_HIGH = 4;
+/** The alloc bucket while a hook runs that may not use the zone: it stands here instead of in SP. Owner only. */
+export const LINE_HIDDEN = 5;
+/** The second ("free") bucket in the same form as SP; 0 = none. Owner only. */
+export const LINE_SPARE = 6;
+/** An empty bucket on its way from the pool; 0 = none. Owner only. */
+export const LINE_EXTRA = 7;
+/** f64: frees of items that another worker had allocated (XDOM). */
+export const LINE_REMOTE = 8;
+export const LINE_FAILS = 10;
+export const LINE_SLEEPS = 11;
+/** Items set aside by prefill, in the same form as SP; 0 = none. */
+export const LINE_PREFILL = 12;
+/** SMR zones: the bucket that collects freed items. */
+export const LINE_SMR = 13;
+/** Tag of the zone that this line was opened for. */
+export const LINE_TAG = 14;
+/** Depot exchanges of this worker in this zone; wraps, differences stay right. */
+export const LINE_EXCHANGES = 15;
+
+export const REASON_DRAIN = 1;
+export const REASON_DYING = 2;
+export const REASON_ORPHANS = 4;
+
+/* ── Bucket ─────────────────────────────────────────────────────────────────────────────────────────────────────────────── */
+
+/** A bucket is an aligned window of 128 words: 8 of header, 120 items. */
+export const BUCKET_WORDS = 128;
+export const BUCKET_BYTES = BUCKET_WORDS * 4;
+export const BUCKET_MASK = 127;
+/** Value of SP & 127 in an empty bucket: the last header word. */
+export const BUCKET_EMPTY = 7;
+export const BUCKET_MAX_ITEMS = 120;
+/** Name of the owner: a worker; 0 = the depot or the pool. */
+export const BUCKET_OWNER = 0;
+/** Items in it; outdated while a cache word names the bucket. */
+export const BUCKET_COUNT = 1;
+/** Next in the depot's or pool's list. */
+export const BUCKET_NEXT = 2;
+/** Zone record it serves; 0 in the pool. */
+export const BUCKET_ZONE = 3;
+/** SMR: the write sequence that must have been read by all before its items are reused. */
+export const BUCKET_SEQ = 4;
+/** Secondary zones: how many of its items have been through zinit. */
+export const BUCKET_INITED = 5;
+
+/** `SP` of a line without an alloc bucket: reads as empty. With TOP = 0 it reads as full, too. */
+export const NO_BUCKET = 7;
+
+/* ── Zone and keg records ───────────────────────────────────────────────────────────────────────────────────────────────── */
+
+export const RECORD_WORDS = 128;
+export const RECORD_BYTES = RECORD_WORDS * 4;
+
+/** Zone: identity; written under the control lock. */
+export const ZONE_NEXT_FREE = 0;
+export const ZONE_STATE = 1;
+export const ZONE_ID = 2;
+/** What the page table shows for its items; never 0, never used twice. */
+export const ZONE_TAG = 3;
+export const ZONE_KEG = 4;
+export const ZONE_FLAGS = 5;
+export const ZONE_HOOKS = 6;
+export const ZONE_HASH = 7;
+export const ZONE_POLICY = 8;
+/** Items were left for a worker that has the zone open. */
+export const ZONE_ORPHANS = 9;
+/** Bucket capacity now, and its bounds. Under the keg's lock. */
+export const ZONE_BUCKET_CAP = 10;
+export const ZONE_BUCKET_MIN = 11;
+export const ZONE_BUCKET_MAX = 12;
+/** Depot, under the keg's lock: full (non-empty) buckets, their number and items; empty buckets and their number. */
+export const ZONE_FULL = 16;
+export const ZONE_FULL_COUNT = 17;
+export const ZONE_DEPOT_ITEMS = 18;
+export const ZONE_EMPTY = 19;
+export const ZONE_EMPTY_COUNT = 20;
+/** Last full bucket: SMR zones queue at the tail. */
+export const ZONE_FULL_TAIL = 21;
+/** Working set, under the keg's lock. */
+export const ZONE_DEPOT_MIN = 22;
+export const ZONE_DEPOT_MAX = 23;
+export const ZONE_WSS = 24;
+export const ZONE_LIMIN = 25;
+export const ZONE_TIMIN = 26;
+/** Limit: items at most (0 = none), items out of the keg (allocated or cached), workers asleep. */
+export const ZONE_LIMIT = 32;
+export const ZONE_ITEMS = 33;
+export const ZONE_SLEEPERS = 34;
+export const ZONE_WAKE = 35;
+export const ZONE_MAXCACHE = 36;
+export const ZONE_CONTENTIONS = 37;
+export const ZONE_EXCHANGES = 38;
+export const ZONE_SLEEPS = 39;
+export const ZONE_PRIMARY = 40;
+export const ZONE_SECONDARIES = 41;
+export const ZONE_SMR = 42;
+/** Dying, and the last opener has gone: name of the worker that takes it apart. Under the control lock. */
+export const ZONE_CLOSER = 43;
+/** UTF-8 name: length in bytes, then the bytes. */
+export const ZONE_NAME_LENGTH = 63;
+export const ZONE_NAME = 64;
+export const ZONE_NAME_BYTES = 128;
+
+export const ZONE_STATE_FREE = 0;
+export const ZONE_STATE_MAKING = 1;
+export const ZONE_STATE_LIVE = 2;
+export const ZONE_STATE_DYING = 3;
+
+/** Keg: the lock guards everything in the record below it, its slabs, and the depots of its zones. */
+export const KEG_NEXT_FREE = 0;
+export const KEG_LOCK = 1;
+export const KEG_TAG = 2;
+export const KEG_FLAGS = 3;
+/** Item size as asked, and as laid out, bytes. */
+export const KEG_SIZE = 4;
+export const KEG_RSIZE = 5;
+/** Grid: log2 of the unit that every item's start is a multiple of, and unit − 1. */
+export const KEG_SHIFT = 6;
+export const KEG_UNIT_MASK = 7;
+export const KEG_IPERS = 8;
+export const KEG_PPERA = 9;
+export const KEG_HEADER_BYTES = 10;
+export const KEG_BITS_WORDS = 11;
+export const KEG_HOOKS = 12;
+export const KEG_SUPPLIER = 13;
+export const KEG_RESERVE = 14;
+export const KEG_REFS = 15;
+/** Slabs, items in them, items free in them. */
+export const KEG_SLABS = 16;
+export const KEG_ITEMS = 17;
+export const KEG_FREE = 18;
+export const KEG_PAGES = 19;
+/** Bytes of slab headers, for the statistics. */
+export const KEG_ZONE = 20;
+/** Lists of slabs: wholly free, wholly taken, and partly free in eight bins by the share that is free (fullest first). */
+export const KEG_LIST_FREE = 32;
+export const KEG_LIST_TAKEN = 33;
+export const KEG_LIST_PARTIAL = 34;
+export const KEG_PARTIAL_BINS = 8;
+
+/* ── Slab header ────────────────────────────────────────────────────────────────────────────────────────────────────────── */
+
+/** Off the slab's own pages: {links, keg, first byte, counts}, then a bit an item (1 = free), then a byte a unit: the marks. */
+export const SLAB_NEXT = 0;
+export const SLAB_PREV = 1;
+export const SLAB_KEG = 2;
+/** Byte address of the slab's first page. */
+export const SLAB_START = 3;
+export const SLAB_FREE = 4;
+/** Which list it stands in (KEG_LIST_…), 0 = in somebody's hands. */
+export const SLAB_LIST = 5;
+/** Items that have been through init; the others hold nothing that fini could take. */
+export const SLAB_INITED = 6;
+/** Flags the supplier gave with the pages. */
+export const SLAB_FLAGS = 7;
+export const SLAB_BITS = 8;
+
+/* ── Marks ──────────────────────────────────────────────────────────────────────────────────────────────────────────────── */
+
+/** Nobody's: free in a slab or in a bucket, or no item's first unit at all. */
+export const MARK_FREE = 0;
+/** Owner's slot with BUSY: inside ctor or dtor, or on its way back. */
+export const MARK_BUSY = 0x80;
+/** The owner is dead. */
+export const MARK_ORPHAN = 0x7f;
+
+/* ── Page table ─────────────────────────────────────────────────────────────────────────────────────────────────────────── */
+
+export const PTE_WORDS = 4;
+/** Tag of the keg whose slab this page belongs to; 0 = no slab. */
+export const PTE_TAG = 0;
+/** Mark of the item at p: byte delta + (p >> shift). */
+export const PTE_DELTA = 1;
+/** Slab header, word index. */
+export const PTE_SLAB = 2;
+/** For whoever holds the page otherwise (malloc's large blocks). */
+export const PTE_SPARE = 3;
+
+/* ── Arenas ─────────────────────────────────────────────────────────────────────────────────────────────────────────────── */
+
+/** Control block of an arena whose tags lie in the memory. Sizes and starts count quanta. Everything under the arena's lock. */
+export const ARENA_WORDS = 256;
+export const ARENA_LOCK = 0;
+export const ARENA_FLAGS = 1;
+/** Free segments: bit k of the bitmap = list k (sizes 2ᵏ … 2ᵏ⁺¹ − 1) is not empty. */
+export const ARENA_BITMAP = 2;
+/** First and last segment or span marker, in the order of the spans. */
+export const ARENA_FIRST = 3;
+export const ARENA_LAST = 4;
+/** Free tags: list, number, and next and end of the page being carved. */
+export const ARENA_TAG_FREE = 5;
+export const ARENA_TAG_FREE_COUNT = 6;
+export const ARENA_TAG_NEXT = 7;
+export const ARENA_TAG_END = 8;
+/** Linear hash of allocated segments: buckets of the current round (a power of two), next bucket to split, entries. */
+export const ARENA_HASH_ROUND = 9;
+export const ARENA_HASH_SPLIT = 10;
+export const ARENA_HASH_COUNT = 11;
+/** Quanta: in use, in all spans, imported. */
+export const ARENA_IN_USE = 12;
+export const ARENA_TOTAL = 13;
+export const ARENA_IMPORTED = 14;
+export const ARENA_SPANS = 15;
+/** Statistics as illumos counts them; wrap at 2³², differences stay right. */
+export const ARENA_ALLOCS = 16;
+export const ARENA_FREES = 17;
+export const ARENA_FAILS = 18;
+export const ARENA_WAITS = 19;
+export const ARENA_LOOKUPS = 20;
+export const ARENA_SEARCHES = 21;
+export const ARENA_POPULATE_FAILS = 22;
+export const ARENA_PEAK = 23;
+/** Rotor of next fit; segments; reserved words up to the tables. */
+export const ARENA_ROTOR = 24;
+export const ARENA_SEGMENTS = 25;
+/** Heads of the free lists, one a power of two. */
+export const ARENA_FREE_LISTS = 64;
+export const ARENA_FREE_LIST_COUNT = 32;
+/** Hash directory: entry k is a table of 16 << max(k − 1, 0) buckets. */
+export const ARENA_HASH_TABLES = 96;
+export const ARENA_HASH_TABLE_COUNT = 28;
+/** Name: length, bytes. */
+export const ARENA_NAME = 128;
+
+/** Boundary tag: one a segment, and one a span (its marker). */
+export const TAG_WORDS = 8;
+export const TAG_BYTES = TAG_WORDS * 4;
+export const TAG_START = 0;
+export const TAG_SIZE = 1;
+export const TAG_KIND = 2;
+/** Neighbours in address order within the span (the marker is the first's predecessor and the last's successor's place holder). */
+export const TAG_PREV = 3;
+export const TAG_NEXT = 4;
+/** Free: neighbours in the free list. Allocated: LINK_NEXT is the hash chain. Unused: LINK_NEXT is the list of free tags. */
+export const TAG_LINK_PREV = 5;
+export const TAG_LINK_NEXT = 6;
+/** Name of the worker whose block it is; 0 = the allocator's own. */
+export const TAG_OWNER = 7;
+
+export const TAG_UNUSED = 0;
+export const TAG_SEGMENT_FREE = 1;
+export const TAG_SEGMENT_BUSY = 2;
+export const TAG_SPAN = 3;
+export const TAG_SPAN_IMPORTED = 4;
+/** Busy, and given by xalloc: only xfree takes it back. */
+export const TAG_SEGMENT_XBUSY = 5;
+export const TAG_ROTOR = 6;

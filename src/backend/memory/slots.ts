@@ -1,0 +1,150 @@
+/**
+ * Worker slots: who takes part in a memory.
+ *
+ * A slot goes FREE → RESERVED (a ticket was issued) → LIVE (its worker attached) → DEAD (certified) → FREE at the next generation.
+ * A worker that leaves in order goes through DEAD as well: leaving is dying with empty hands. Every change of the state word is a
+ * compare-exchange from the exact {generation, state} before, so a late ticket, a late certificate or a late recoverer meets
+ * another generation and does nothing.
+ */
+import type { Cells } from "./cells.ts";
+import {
+  GENERATION_MASK,
+  SLOT_INTENT_DEPTH,
+  SLOT_ISSUER,
+  SLOT_JOURNAL_COUNT,
+  SLOT_OPEN,
+  SLOT_OPEN_WORDS,
+  SLOT_PENDING_LOCK,
+  SLOT_REAPER,
+  SLOT_RECOVERY_AT,
+  SLOT_RECOVERY_PHASE,
+  SLOT_SMR,
+  SLOT_STATE,
+  SLOT_WAIT_ZONE,
+  SLOT_WORDS,
+  STATE_DEAD,
+  STATE_FREE,
+  STATE_LIVE,
+  STATE_RESERVED,
+} from "./layout.ts";
+import { generationOf, nameOf, slotOf, stateGeneration, stateOf, stateWord } from "./names.ts";
+
+export interface Slots {
+  /** Highest slot number. */
+  readonly count: number;
+  /** Word index of a slot's record. */
+  wordOf(slot: number): number;
+  /** Takes a free slot for a worker to come. @returns its name, 0 when all are taken. */
+  reserve(issuer: number): number;
+  /** RESERVED → LIVE, by the worker the ticket is for. @returns false when the ticket is no longer good. */
+  adopt(name: number): boolean;
+  /** RESERVED or LIVE → DEAD. @returns false when that tenant was certified before, or is long gone. */
+  certify(name: number): boolean;
+  /** Whether this tenant takes part (attached, not certified dead). */
+  isLive(name: number): boolean;
+  /** Whether this tenant was certified dead and has not been recovered to the end. */
+  isDead(name: number): boolean;
+  /** State of the slot: STATE_… */
+  state(slot: number): number;
+  /** Name of the slot's present tenant (of the next one, while it is free). */
+  tenant(slot: number): number;
+  /** Claims the recovery of a DEAD tenant for `me`. @returns false when it is over, or a live worker is at it. */
+  claim(name: number, me: number): boolean;
+  /** Gives an unfinished recovery up again. */
+  unclaim(name: number): void;
+  /** DEAD → FREE at the next generation, by the claimed recoverer when nothing is left. */
+  retire(name: number): void;
+}
+
+export function createSlots(cells: Cells, slots: number, count: number): Slots {
+  const { i32 } = cells;
+
+  function wordOf(slot: number): number {
+    return slots + slot * SLOT_WORDS;
+  }
+
+  function reserve(issuer: number): number {
+    for (let slot = 1; slot <= count; slot++) {
+      const at = wordOf(slot);
+      const word = Atomics.load(i32, at + SLOT_STATE);
+      if (stateOf(word) !== STATE_FREE) continue;
+      const generation = stateGeneration(word);
+      if (Atomics.compareExchange(i32, at + SLOT_STATE, word, stateWord(generation, STATE_RESERVED)) !== word) continue;
+      i32[at + SLOT_ISSUER] = issuer;
+      clear(at);
+      return nameOf(slot, generation);
+    }
+    return 0;
+  }
+
+  /** A dead tenant leaves its record empty; this only makes sure of it. */
+  function clear(at: number): void {
+    Atomics.store(i32, at + SLOT_REAPER, 0);
+    i32[at + SLOT_PENDING_LOCK] = 0;
+    i32[at + SLOT_JOURNAL_COUNT] = 0;
+    i32[at + SLOT_INTENT_DEPTH] = 0;
+    i32[at + SLOT_SMR] = 0;
+    i32[at + SLOT_RECOVERY_PHASE] = 0;
+    i32[at + SLOT_RECOVERY_AT] = 0;
+    i32[at + SLOT_WAIT_ZONE] = 0;
+    i32.fill(0, at + SLOT_OPEN, at + SLOT_OPEN + SLOT_OPEN_WORDS);
+  }
+
+  function move(name: number, from: number, to: number): boolean {
+    const generation = generationOf(name);
+    const before = stateWord(generation, from);
+    return Atomics.compareExchange(i32, wordOf(slotOf(name)) + SLOT_STATE, before, stateWord(generation, to)) === before;
+  }
+
+  function adopt(name: number): boolean {
+    return move(name, STATE_RESERVED, STATE_LIVE);
+  }
+
+  function certify(name: number): boolean {
+    return move(name, STATE_LIVE, STATE_DEAD) || move(name, STATE_RESERVED, STATE_DEAD);
+  }
+
+  function is(name: number, state: number): boolean {
+    return Atomics.load(i32, wordOf(slotOf(name)) + SLOT_STATE) === stateWord(generationOf(name), state);
+  }
+
+  function isLive(name: number): boolean {
+    return is(name, STATE_LIVE);
+  }
+
+  function isDead(name: number): boolean {
+    return is(name, STATE_DEAD);
+  }
+
+  function state(slot: number): number {
+    return stateOf(Atomics.load(i32, wordOf(slot) + SLOT_STATE));
+  }
+
+  function tenant(slot: number): number {
+    return nameOf(slot, stateGeneration(Atomics.load(i32, wordOf(slot) + SLOT_STATE)));
+  }
+
+  function claim(name: number, me: number): boolean {
+    if (!is(name, STATE_DEAD)) return false;
+    const reaper = wordOf(slotOf(name)) + SLOT_REAPER;
+    const other = Atomics.load(i32, reaper);
+    if (other === me) return true;
+    if (other !== 0 && isLive(other)) return false;
+    if (Atomics.compareExchange(i32, reaper, other, me) !== other) return false;
+    // The recovery may have ended between our look and our claim.
+    if (is(name, STATE_DEAD)) return true;
+    Atomics.compareExchange(i32, reaper, me, 0);
+    return false;
+  }
+
+  function unclaim(name: number): void {
+    Atomics.store(i32, wordOf(slotOf(name)) + SLOT_REAPER, 0);
+  }
+
+  function retire(name: number): void {
+    const next = (generationOf(name) + 1) & GENERATION_MASK;
+    Atomics.store(i32, wordOf(slotOf(name)) + SLOT_STATE, stateWord(next, STATE_FREE));
+  }
+
+  return { count, wordOf, reserve, adopt, certify, isLive, isDead, state, tenant, claim, unclaim, retire };
+}

@@ -1,0 +1,22 @@
+/** The default supplier: pages of the heap arena. The address reaches the intent frame in the arena's own transaction. */
+import type { Floor } from "../memory/floor.ts";
+import { INTENT_EXTENT, INTENT_FLAGS, INTENT_PAGES } from "../memory/layout.ts";
+import type { Heap } from "../vmem/heap.ts";
+import { NO_PAGES, type PageSupplier, SLAB_KMEM } from "./page-supplier.ts";
+
+export function createArenaPages(floor: Floor, heap: Heap): PageSupplier {
+  const { i32 } = floor.cells;
+
+  function alloc(_zone: string, pages: number, frame: number): number {
+    i32[frame + INTENT_PAGES] = pages;
+    i32[frame + INTENT_FLAGS] = SLAB_KMEM;
+    return heap.alloc(pages, 0, frame + INTENT_EXTENT);
+  }
+
+  function free(_zone: string, frame: number): boolean {
+    const address = i32[frame + INTENT_EXTENT];
+    return address === NO_PAGES || heap.free(address, frame + INTENT_EXTENT);
+  }
+
+  return { userSupplied: false, alloc, free };
+}

@@ -1,0 +1,231 @@
+/**
+ * The heap arena: the pages of the memory itself, in quanta of one page.
+ *
+ * It is the root that everything else stands on, so it feeds itself: when its free tags run low it takes a page of its own
+ * pages for more, and a new table of its hash comes from its own pages as well. Both happen under its lock, as transactions of
+ * their own, before the request is served. It begins with the boot tags and the boot hash table of the superblock.
+ *
+ * An allocation is stored in the caller's word in the same transaction (an intent frame's, or none), so pages are never in
+ * nobody's hands.
+ */
+import type { Floor } from "../memory/floor.ts";
+import {
+  ARENA_FAILS,
+  ARENA_HASH_ROUND,
+  ARENA_HASH_TABLES,
+  ARENA_IN_USE,
+  ARENA_LOCK,
+  ARENA_PEAK,
+  ARENA_POPULATE_FAILS,
+  ARENA_SPANS,
+  ARENA_TAG_END,
+  ARENA_TAG_NEXT,
+  ARENA_TOTAL,
+  PAGE_BYTES,
+  PAGE_SHIFT,
+  SB_BOOT_HASH,
+  SB_BOOT_TAGS,
+  SB_HEAP_ARENA,
+  TAG_KIND,
+  TAG_OWNER,
+  TAG_SEGMENT_BUSY,
+  TAG_SEGMENT_FREE,
+  TAG_SIZE,
+  TAG_SPAN,
+  TAG_START,
+  TAG_WORDS,
+} from "../memory/layout.ts";
+import { HASH_FIRST, createSegments, firstOfTable, type Segments } from "./segments.ts";
+
+/** Answers of an allocation that is none. Pages have positive addresses. */
+export const NO_PAGES = 0;
+export const HEAP_BUSY = -1;
+
+/** Tags that must be at hand before an operation: two for a carve, two for a page of tags, two for a hash table, two to spare. */
+const TAG_RESERVE = 8;
+/** Hash tables 1 … SMALL_TABLES share one page: 256 + 512 + 1024 + 2048 bytes. */
+const SMALL_TABLES = 4;
+
+export interface Heap {
+  /** Word index of its arena block. */
+  readonly arena: number;
+  readonly segments: Segments;
+  /** Gives the arena its span; once, by the memory's creator. */
+  init(): void;
+  /**
+   * Takes `pages` pages.
+   * @param owner - name of the worker whose block it is, 0 = the allocator's own.
+   * @param intent - word that receives the byte address in the same transaction; 0 = none.
+   * @returns the byte address, NO_PAGES, or HEAP_BUSY.
+   */
+  alloc(pages: number, owner: number, intent: number): number;
+  /**
+   * Gives back what `alloc` gave.
+   * @param intent - word that is cleared in the same transaction; 0 = none.
+   * @returns false when the lock could not be had: nothing has changed.
+   */
+  free(address: number, intent: number): boolean;
+  /** Pages of the allocation that begins at `address`, 0 = none does. Takes the lock; −1 = busy. */
+  sizeOf(address: number): number;
+  /** Makes an allocation another worker's (or the allocator's own, 0). */
+  setOwner(address: number, from: number, to: number): boolean;
+  /** Pages free, in use, in all, the most ever in use; without a lock. */
+  counts(): { free: number; inUse: number; total: number; peak: number };
+}
+
+export function createHeap(floor: Floor): Heap {
+  const { i32 } = floor.cells;
+  const { locks, journal, geometry, patienceMs } = floor;
+  const { set, commit } = journal;
+  const segments = createSegments(floor);
+  const sb = floor.cells.base;
+  const a = sb + SB_HEAP_ARENA;
+  const LOCK = a + ARENA_LOCK;
+
+  function init(): void {
+    i32[a + ARENA_TAG_NEXT] = sb + SB_BOOT_TAGS;
+    i32[a + ARENA_TAG_END] = sb + SB_BOOT_HASH;
+    i32[a + ARENA_HASH_TABLES] = sb + SB_BOOT_HASH;
+    i32[a + ARENA_HASH_ROUND] = HASH_FIRST;
+    const start = geometry.heapStart >>> PAGE_SHIFT;
+    const size = (geometry.heapEnd - geometry.heapStart) >>> PAGE_SHIFT;
+    const marker = segments.takeTag(a);
+    const free = segments.takeTag(a);
+    for (const tag of [marker, free]) {
+      i32[tag + TAG_START] = start;
+      i32[tag + TAG_SIZE] = size;
+    }
+    i32[marker + TAG_KIND] = TAG_SPAN;
+    i32[free + TAG_KIND] = TAG_SEGMENT_FREE;
+    segments.linkAfter(a, marker, 0);
+    segments.linkAfter(a, free, marker);
+    segments.insertFree(a, free);
+    set(a + ARENA_TOTAL, size);
+    set(a + ARENA_SPANS, 1);
+    commit();
+  }
+
+  function alloc(pages: number, owner: number, intent: number): number {
+    if (!locks.acquire(LOCK, patienceMs)) return HEAP_BUSY;
+    try {
+      if (!populate()) {
+        i32[a + ARENA_FAILS]++;
+        return NO_PAGES;
+      }
+      const tag = segments.findInstant(a, pages);
+      if (tag === 0) {
+        i32[a + ARENA_FAILS]++;
+        return NO_PAGES;
+      }
+      const start = i32[tag + TAG_START];
+      segments.carve(a, tag, start, pages, TAG_SEGMENT_BUSY, owner);
+      const address = start << PAGE_SHIFT;
+      if (intent !== 0) set(intent, address);
+      commit();
+      return address;
+    } finally {
+      locks.release();
+    }
+  }
+
+  /** Sees to it that tags are at hand and the hash is not too dense. @returns false when there are not even tags. */
+  function populate(): boolean {
+    if (segments.tagsReady(a) < TAG_RESERVE) moreTags();
+    if (segments.hashIsDense(a)) growHash();
+    return segments.tagsReady(a) >= 2;
+  }
+
+  function moreTags(): void {
+    // What is left of the old page goes to the list first, so that no tag is lost.
+    while (i32[a + ARENA_TAG_END] - i32[a + ARENA_TAG_NEXT] >= TAG_WORDS) {
+      const tag = i32[a + ARENA_TAG_NEXT];
+      set(a + ARENA_TAG_NEXT, tag + TAG_WORDS);
+      segments.giveTag(a, tag);
+      commit();
+    }
+    const page = takeOwn(1);
+    if (page === 0) {
+      i32[a + ARENA_POPULATE_FAILS]++;
+      return;
+    }
+    set(a + ARENA_TAG_NEXT, page >>> 2);
+    set(a + ARENA_TAG_END, (page + PAGE_BYTES) >>> 2);
+    commit();
+  }
+
+  /** Pages for the arena's own records, as part of the open transaction. */
+  function takeOwn(pages: number): number {
+    const tag = segments.tagsReady(a) < 2 ? 0 : segments.findInstant(a, pages);
+    if (tag === 0) return 0;
+    const start = i32[tag + TAG_START];
+    segments.carve(a, tag, start, pages, TAG_SEGMENT_BUSY, 0);
+    return start << PAGE_SHIFT;
+  }
+
+  function growHash(): void {
+    const table = segments.missingTable(a);
+    if (table >= 0) {
+      const words = firstOfTable(table);
+      const pages = table <= SMALL_TABLES ? 1 : (words * 4) >>> PAGE_SHIFT;
+      const at = takeOwn(pages);
+      if (at === 0) return;
+      i32.fill(0, at >>> 2, (at + pages * PAGE_BYTES) >>> 2);
+      if (table <= SMALL_TABLES) {
+        let word = at >>> 2;
+        for (let k = table; k <= SMALL_TABLES; k++) {
+          set(a + ARENA_HASH_TABLES + k, word);
+          word += firstOfTable(k);
+        }
+      } else {
+        set(a + ARENA_HASH_TABLES + table, at >>> 2);
+      }
+      commit();
+    }
+    segments.splitBucket(a);
+    commit();
+  }
+
+  function free(address: number, intent: number): boolean {
+    if (!locks.acquire(LOCK, patienceMs)) return false;
+    try {
+      const tag = segments.lookup(a, address >>> PAGE_SHIFT);
+      if (tag !== 0) segments.release(a, tag);
+      if (intent !== 0) set(intent, 0);
+      commit();
+      return true;
+    } finally {
+      locks.release();
+    }
+  }
+
+  function sizeOf(address: number): number {
+    if (!locks.acquire(LOCK, patienceMs)) return HEAP_BUSY;
+    try {
+      const tag = segments.lookup(a, address >>> PAGE_SHIFT);
+      return tag === 0 ? 0 : i32[tag + TAG_SIZE];
+    } finally {
+      locks.release();
+    }
+  }
+
+  function setOwner(address: number, from: number, to: number): boolean {
+    if (!locks.acquire(LOCK, patienceMs)) return false;
+    try {
+      const tag = segments.lookup(a, address >>> PAGE_SHIFT);
+      if (tag === 0 || i32[tag + TAG_OWNER] !== from) return false;
+      set(tag + TAG_OWNER, to);
+      commit();
+      return true;
+    } finally {
+      locks.release();
+    }
+  }
+
+  function counts(): { free: number; inUse: number; total: number; peak: number } {
+    const total = i32[a + ARENA_TOTAL];
+    const inUse = i32[a + ARENA_IN_USE];
+    return { free: total - inUse, inUse, total, peak: i32[a + ARENA_PEAK] };
+  }
+
+  return { arena: a, segments, init, alloc, free, sizeOf, setOwner, counts };
+}

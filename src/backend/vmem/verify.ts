@@ -1,0 +1,112 @@
+/** The invariants of an arena in shared memory, checked by walking it. The caller sees to it that nobody changes it meanwhile. */
+import type { Floor } from "../memory/floor.ts";
+import {
+  ARENA_BITMAP,
+  ARENA_FIRST,
+  ARENA_FREE_LISTS,
+  ARENA_FREE_LIST_COUNT,
+  ARENA_HASH_COUNT,
+  ARENA_HASH_ROUND,
+  ARENA_HASH_SPLIT,
+  ARENA_IN_USE,
+  ARENA_LAST,
+  ARENA_SEGMENTS,
+  ARENA_TAG_FREE,
+  ARENA_TAG_FREE_COUNT,
+  ARENA_TOTAL,
+  TAG_KIND,
+  TAG_LINK_NEXT,
+  TAG_LINK_PREV,
+  TAG_NEXT,
+  TAG_PREV,
+  TAG_SEGMENT_BUSY,
+  TAG_SEGMENT_FREE,
+  TAG_SEGMENT_XBUSY,
+  TAG_SIZE,
+  TAG_SPAN,
+  TAG_SPAN_IMPORTED,
+  TAG_START,
+} from "../memory/layout.ts";
+import { listOf, type Segments } from "./segments.ts";
+
+/** Checks the arena at word `a`: tiling, coalescing, free lists, bitmap, hash and counters. Problems go to `report`. */
+export function verifyArena(floor: Floor, segments: Segments, a: number, name: string, report: (problem: string) => void): void {
+  const { i32 } = floor.cells;
+  const say = (problem: string): void => report(`arena ${name}: ${problem}`);
+  const free = new Set<number>();
+  let busy = 0;
+  let inUse = 0;
+  let total = 0;
+  let count = 0;
+  let previous = 0;
+  let expected = -1;
+  let spanEnd = -1;
+  for (let tag = i32[a + ARENA_FIRST]; tag !== 0; tag = i32[tag + TAG_NEXT]) {
+    const start = i32[tag + TAG_START] >>> 0;
+    const size = i32[tag + TAG_SIZE] >>> 0;
+    const kind = i32[tag + TAG_KIND];
+    if (++count > 1 << 26) return say("the address list is a circle");
+    if (i32[tag + TAG_PREV] !== previous) say(`tag ${tag} does not point back to ${previous}`);
+    if (kind === TAG_SPAN || kind === TAG_SPAN_IMPORTED) {
+      if (expected !== spanEnd) say(`the span before ${start} ends at ${expected}, not at ${spanEnd}`);
+      total += size;
+      expected = start;
+      spanEnd = start + size;
+    } else if (kind === TAG_SEGMENT_FREE || kind === TAG_SEGMENT_BUSY || kind === TAG_SEGMENT_XBUSY) {
+      if (start !== expected) say(`segment ${start} begins where ${expected} was expected`);
+      if (size === 0) say(`segment ${start} is empty`);
+      expected = start + size;
+      if (kind === TAG_SEGMENT_FREE) {
+        if (previous !== 0 && i32[previous + TAG_KIND] === TAG_SEGMENT_FREE) say(`free neighbours at ${start} were not joined`);
+        free.add(tag);
+      } else {
+        busy++;
+        inUse += size;
+        if (segments.lookup(a, i32[tag + TAG_START]) !== tag) say(`allocated segment ${start} is not found by the hash`);
+      }
+    } else {
+      say(`tag ${tag} in the address list has kind ${kind}`);
+    }
+    previous = tag;
+  }
+  if (expected !== spanEnd) say(`the last span ends at ${expected}, not at ${spanEnd}`);
+  if (i32[a + ARENA_LAST] !== previous) say("LAST is not the last tag");
+  const same = (what: string, counted: number, kept: number): void => {
+    if (counted !== kept) say(`${what}: counted ${counted}, kept ${kept}`);
+  };
+  same("quanta in use", inUse, i32[a + ARENA_IN_USE] >>> 0);
+  same("quanta in all", total, i32[a + ARENA_TOTAL] >>> 0);
+  same("tags in the address list", count, i32[a + ARENA_SEGMENTS]);
+  same("entries of the hash", busy, i32[a + ARENA_HASH_COUNT]);
+  same("entries in the hash's chains", chained(i32, segments, a, count), busy);
+  verifyFreeLists(i32, a, free, say);
+  let spare = 0;
+  for (let tag = i32[a + ARENA_TAG_FREE]; tag !== 0 && spare <= 1 << 26; tag = i32[tag + TAG_LINK_NEXT]) spare++;
+  same("free tags", spare, i32[a + ARENA_TAG_FREE_COUNT]);
+}
+
+function chained(i32: Int32Array, segments: Segments, a: number, limit: number): number {
+  let entries = 0;
+  for (let bucket = i32[a + ARENA_HASH_ROUND] + i32[a + ARENA_HASH_SPLIT] - 1; bucket >= 0; bucket--) {
+    for (let tag = i32[segments.bucketWord(a, bucket)]; tag !== 0 && entries <= limit; tag = i32[tag + TAG_LINK_NEXT]) entries++;
+  }
+  return entries;
+}
+
+function verifyFreeLists(i32: Int32Array, a: number, free: Set<number>, say: (problem: string) => void): void {
+  const listed = new Set<number>();
+  for (let list = 0; list < ARENA_FREE_LIST_COUNT; list++) {
+    const head = i32[a + ARENA_FREE_LISTS + list];
+    if ((head !== 0) !== (((i32[a + ARENA_BITMAP] >>> list) & 1) === 1)) say(`bitmap and list ${list} disagree`);
+    let previous = 0;
+    for (let tag = head; tag !== 0; tag = i32[tag + TAG_LINK_NEXT]) {
+      if (listed.has(tag)) return say(`list ${list} is a circle, or shares a tag`);
+      listed.add(tag);
+      if (!free.has(tag)) say(`list ${list} holds a segment that is not free`);
+      if (listOf(i32[tag + TAG_SIZE]) !== list) say(`a segment of ${i32[tag + TAG_SIZE]} stands in list ${list}`);
+      if (i32[tag + TAG_LINK_PREV] !== previous) say(`list ${list}: tag ${tag} does not point back`);
+      previous = tag;
+    }
+  }
+  if (listed.size !== free.size) say(`${free.size} free segments, ${listed.size} in the lists`);
+}

@@ -1,0 +1,449 @@
+/**
+ * The worker's cache and the depot: what happens when the hot path of a zone finds its bucket empty or full.
+ *
+ * A worker has for each zone an alloc bucket, which it alone pops and pushes (tier 0), and a spare, in the manner of Bonwick's
+ * loaded and previous magazines: when the alloc bucket runs out it is exchanged with the spare, and only when that is of no
+ * help either, whole buckets go to or come from the zone's depot, under the keg's lock (tier 1). An empty depot is refilled
+ * from slabs, and a keg without free items from the supplier (tier 2).
+ *
+ * Who owns a bucket: its OWNER word names a worker, or 0 for the depot and the pool; the owner word and the word that names the
+ * bucket (SP, SPARE, EXTRA, HIDDEN of a cache line; a list of the depot) change in one transaction. COUNT in the header is
+ * written in the transaction in which a cache word stops naming the bucket; until then the cache word is right and COUNT old.
+ *
+ * TOP is kept in step with SP by plain stores of the owner: it is only where the hot path turns off. 0 turns every free off.
+ *
+ * Not done: a lock-free depot. An exchange comes once per bucket; docs/ARCHITECTURE.md has the figures.
+ */
+import type { Floor } from "../backend/memory/floor.ts";
+import {
+  BUCKET_COUNT,
+  BUCKET_EMPTY,
+  BUCKET_MASK,
+  BUCKET_NEXT,
+  BUCKET_OWNER,
+  INTENT_BUCKET,
+  INTENT_HEADER,
+  KEG_FREE,
+  KEG_LOCK,
+  KEG_RESERVE,
+  LINE_EXCHANGES,
+  LINE_EXTRA,
+  LINE_HIDDEN,
+  LINE_SP,
+  LINE_SPARE,
+  LINE_TOP,
+  MARK_BUSY,
+  MARK_FREE,
+  NO_BUCKET,
+  ZONE_BUCKET_CAP,
+  ZONE_BUCKET_MAX,
+  ZONE_CONTENTIONS,
+  ZONE_DEPOT_ITEMS,
+  ZONE_DEPOT_MAX,
+  ZONE_DEPOT_MIN,
+  ZONE_EMPTY,
+  ZONE_EMPTY_COUNT,
+  ZONE_FULL,
+  ZONE_FULL_COUNT,
+  ZONE_FULL_TAIL,
+  ZONE_ITEMS,
+  ZONE_LIMIT,
+} from "../backend/memory/layout.ts";
+import type { KegHandle, Kegs } from "./keg.ts";
+import { BUSY, EMPTY, LIMIT, OK, type Outcome } from "./outcome.ts";
+import type { Pools } from "./pools.ts";
+import type { Slabs } from "./slab.ts";
+
+/** A zone as one thread has it open. */
+export interface ZoneHandle extends KegHandle {
+  /** Word indices of the zone's record and of this worker's cache line. */
+  readonly zone: number;
+  readonly line: number;
+  /** Grid of the marks. */
+  readonly shift: number;
+  /** False when the zone was made with checks off: then there are no marks. */
+  readonly checks: boolean;
+}
+
+export interface Caches {
+  /** Makes the alloc bucket non-empty. @returns OK, EMPTY, LIMIT, BUSY, REFUSED; EMPTY also when there is no bucket to be had. */
+  refill(z: ZoneHandle): Outcome;
+  /** Makes the alloc bucket non-full. @returns OK; EMPTY when there is no bucket to be had; BUSY. */
+  makeRoom(z: ZoneHandle): Outcome;
+  /** Takes one item from a slab, past the buckets, marked {@link MARK_BUSY}. @returns its address; 0 and `outcome` else. */
+  takeSingle(z: ZoneHandle): number;
+  /** Puts one BUSY item back into its slab, past the buckets. */
+  giveSingle(z: Pick<ZoneHandle, "zone" | "keg" | "shift" | "checks">, p: number): Outcome;
+  /** Why the last takeSingle returned 0. */
+  outcome(): Outcome;
+  /** Brings TOP in step with SP. */
+  resetTop(z: ZoneHandle): void;
+  /** Hands the buckets of a cache line (one's own, or a dead worker's) to the depot. */
+  drainLine(zone: number, keg: number, line: number): Outcome;
+  /** Empties the depot into the slabs, down to `keepBuckets` buckets, and gives the empty ones to the pool. */
+  drainDepot(zone: number, keg: number, keepBuckets: number): Outcome;
+  hide(line: number): void;
+  show(z: ZoneHandle): void;
+}
+
+/** Items put back into slabs in one transaction: 12 entries each at the most. */
+const PUTS_PER_COMMIT = 4;
+
+export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs): Caches {
+  const { i32 } = floor.cells;
+  const { locks, intents, patienceMs, me, slot } = floor;
+  const { set, setByte, add, commit } = floor.journal;
+  let why: Outcome = OK;
+
+  function resetTop(z: ZoneHandle): void {
+    const top = i32[z.line + LINE_SP] === NO_BUCKET ? 0 : BUCKET_EMPTY + i32[z.zone + ZONE_BUCKET_CAP];
+    i32[z.line + LINE_TOP] = top;
+  }
+
+  /** Exchanges alloc bucket and spare: two words of this worker's own, so a transaction without a lock. */
+  function swapSpare(z: ZoneHandle): void {
+    const sp = i32[z.line + LINE_SP];
+    set(z.line + LINE_SP, i32[z.line + LINE_SPARE]);
+    set(z.line + LINE_SPARE, sp === NO_BUCKET ? 0 : sp);
+    commit();
+    resetTop(z);
+  }
+
+  function refill(z: ZoneHandle): Outcome {
+    const { line, zone, keg } = z;
+    if ((i32[line + LINE_SPARE] & BUCKET_MASK) > BUCKET_EMPTY) {
+      swapSpare(z);
+      return OK;
+    }
+    for (;;) {
+      const cap = i32[zone + ZONE_BUCKET_CAP];
+      if (cap === 0) return EMPTY;
+      if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
+      let outcome: Outcome = EMPTY;
+      try {
+        if (locks.contended()) noteContention(zone, cap);
+        if (i32[zone + ZONE_FULL] !== 0) {
+          takeFull(z);
+          outcome = OK;
+        } else if (haveBucket(z)) {
+          outcome = fillFromSlabs(z, cap);
+        } else {
+          outcome = BUSY;
+        }
+      } finally {
+        locks.release();
+      }
+      resetTop(z);
+      if (outcome === OK || outcome === LIMIT) return outcome;
+      // BUSY said that no bucket is at hand, EMPTY that the keg has no free item: get one, without a lock held, and look again.
+      const got = outcome === BUSY ? pools.takeBucket(zone, line + LINE_EXTRA) : kegs.grow(z, false);
+      if (got !== OK) return got;
+    }
+  }
+
+  function noteContention(zone: number, cap: number): void {
+    i32[zone + ZONE_CONTENTIONS]++;
+    if (cap < i32[zone + ZONE_BUCKET_MAX]) i32[zone + ZONE_BUCKET_CAP] = cap + 1;
+  }
+
+  /** Takes the depot's first full bucket as alloc bucket; the empty one becomes the spare, or stays with the depot. */
+  function takeFull(z: ZoneHandle): void {
+    const { line, zone } = z;
+    const bucket = i32[zone + ZONE_FULL];
+    const count = i32[bucket + BUCKET_COUNT];
+    unlinkFull(zone, bucket, count);
+    set(bucket + BUCKET_OWNER, me);
+    const old = i32[line + LINE_SP];
+    if (old !== NO_BUCKET) {
+      if (i32[line + LINE_SPARE] === 0) set(line + LINE_SPARE, old);
+      else linkEmpty(zone, old - BUCKET_EMPTY);
+    }
+    set(line + LINE_SP, bucket + BUCKET_EMPTY + count);
+    commit();
+    i32[line + LINE_EXCHANGES]++;
+  }
+
+  function unlinkFull(zone: number, bucket: number, count: number): void {
+    const next = i32[bucket + BUCKET_NEXT];
+    set(zone + ZONE_FULL, next);
+    if (next === 0) set(zone + ZONE_FULL_TAIL, 0);
+    add(zone + ZONE_FULL_COUNT, -1);
+    const items = i32[zone + ZONE_DEPOT_ITEMS] - count;
+    set(zone + ZONE_DEPOT_ITEMS, items);
+    if (items < i32[zone + ZONE_DEPOT_MIN]) i32[zone + ZONE_DEPOT_MIN] = items;
+  }
+
+  function linkFull(zone: number, bucket: number, count: number): void {
+    const head = i32[zone + ZONE_FULL];
+    set(bucket + BUCKET_COUNT, count);
+    set(bucket + BUCKET_OWNER, 0);
+    set(bucket + BUCKET_NEXT, head);
+    set(zone + ZONE_FULL, bucket);
+    if (head === 0) set(zone + ZONE_FULL_TAIL, bucket);
+    add(zone + ZONE_FULL_COUNT, 1);
+    const items = i32[zone + ZONE_DEPOT_ITEMS] + count;
+    set(zone + ZONE_DEPOT_ITEMS, items);
+    if (items > i32[zone + ZONE_DEPOT_MAX]) i32[zone + ZONE_DEPOT_MAX] = items;
+  }
+
+  function linkEmpty(zone: number, bucket: number): void {
+    set(bucket + BUCKET_COUNT, 0);
+    set(bucket + BUCKET_OWNER, 0);
+    set(bucket + BUCKET_NEXT, i32[zone + ZONE_EMPTY]);
+    set(zone + ZONE_EMPTY, bucket);
+    add(zone + ZONE_EMPTY_COUNT, 1);
+  }
+
+  /** Sees to it, under the keg's lock, that SP names a bucket. @returns false when the zone has none at hand. */
+  function haveBucket(z: ZoneHandle): boolean {
+    const { line, zone } = z;
+    if (i32[line + LINE_SP] !== NO_BUCKET) return true;
+    if (i32[line + LINE_SPARE] !== 0) {
+      set(line + LINE_SP, i32[line + LINE_SPARE]);
+      set(line + LINE_SPARE, 0);
+    } else {
+      const empty = takeEmpty(z);
+      if (empty === 0) return false;
+      set(line + LINE_SP, empty);
+    }
+    commit();
+    return true;
+  }
+
+  /** An empty bucket, as a position, from EXTRA or the depot's empties, as part of the open transaction; 0 = none. */
+  function takeEmpty(z: ZoneHandle): number {
+    const { line, zone } = z;
+    const extra = i32[line + LINE_EXTRA];
+    if (extra !== 0) {
+      set(line + LINE_EXTRA, 0);
+      return extra;
+    }
+    const bucket = i32[zone + ZONE_EMPTY];
+    if (bucket === 0) return 0;
+    unlinkEmpty(zone, bucket);
+    return bucket + BUCKET_EMPTY;
+  }
+
+  function unlinkEmpty(zone: number, bucket: number): void {
+    set(zone + ZONE_EMPTY, i32[bucket + BUCKET_NEXT]);
+    add(zone + ZONE_EMPTY_COUNT, -1);
+    set(bucket + BUCKET_OWNER, me);
+  }
+
+  /** Fills the alloc bucket from slabs, a transaction a slab. */
+  function fillFromSlabs(z: ZoneHandle, cap: number): Outcome {
+    const { line, zone, keg } = z;
+    const allowed = headroom(zone);
+    if (allowed <= 0) return LIMIT;
+    let want = Math.min(cap, allowed, i32[keg + KEG_FREE] - i32[keg + KEG_RESERVE]);
+    let got = 0;
+    while (want > 0) {
+      const slab = slabs.pick(keg);
+      if (slab === 0) break;
+      const count = slabs.take(keg, slab, line + LINE_SP, want);
+      add(zone + ZONE_ITEMS, count);
+      commit();
+      want -= count;
+      got += count;
+    }
+    return got > 0 ? OK : EMPTY;
+  }
+
+  /** Items that the limit still allows out of the keg. */
+  function headroom(zone: number): number {
+    const limit = i32[zone + ZONE_LIMIT];
+    return limit === 0 ? 0x7fffffff : limit - i32[zone + ZONE_ITEMS];
+  }
+
+  function makeRoom(z: ZoneHandle): Outcome {
+    const { line, zone, keg } = z;
+    const cap = i32[zone + ZONE_BUCKET_CAP];
+    if (cap === 0) return EMPTY;
+    const spare = i32[line + LINE_SPARE];
+    if (spare !== 0 && (spare & BUCKET_MASK) < BUCKET_EMPTY + cap) {
+      swapSpare(z);
+      return OK;
+    }
+    for (;;) {
+      if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
+      let done = false;
+      try {
+        if (locks.contended()) noteContention(zone, cap);
+        done = exchangeFull(z);
+      } finally {
+        locks.release();
+      }
+      if (done) {
+        resetTop(z);
+        return OK;
+      }
+      const got = pools.takeBucket(zone, line + LINE_EXTRA);
+      if (got !== OK) return got;
+    }
+  }
+
+  /** Puts an empty bucket in the alloc bucket's place, which becomes the spare or goes to the depot. */
+  function exchangeFull(z: ZoneHandle): boolean {
+    const { line, zone } = z;
+    const empty = takeEmpty(z);
+    if (empty === 0) return false;
+    const sp = i32[line + LINE_SP];
+    if (sp !== NO_BUCKET) {
+      if (i32[line + LINE_SPARE] === 0) {
+        set(line + LINE_SPARE, sp);
+      } else {
+        linkFull(zone, sp & ~BUCKET_MASK, (sp & BUCKET_MASK) - BUCKET_EMPTY);
+        i32[line + LINE_EXCHANGES]++;
+      }
+    }
+    set(line + LINE_SP, empty);
+    commit();
+    return true;
+  }
+
+  function takeSingle(z: ZoneHandle): number {
+    const { zone, keg } = z;
+    for (;;) {
+      if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return failed(BUSY);
+      try {
+        if (headroom(zone) <= 0) return failed(LIMIT);
+        const slab = i32[keg + KEG_FREE] > i32[keg + KEG_RESERVE] ? slabs.pick(keg) : 0;
+        if (slab !== 0) {
+          const p = slabs.takeOne(keg, slab);
+          if (z.checks) setByte(slabs.markOf(p, z.shift), slot | MARK_BUSY);
+          add(zone + ZONE_ITEMS, 1);
+          commit();
+          return p;
+        }
+      } finally {
+        locks.release();
+      }
+      const grown = kegs.grow(z, false);
+      if (grown !== OK) return failed(grown);
+    }
+  }
+
+  function failed(outcome: Outcome): number {
+    why = outcome;
+    return 0;
+  }
+
+  function giveSingle(z: Pick<ZoneHandle, "zone" | "keg" | "shift" | "checks">, p: number): Outcome {
+    const { zone, keg } = z;
+    if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
+    try {
+      slabs.put(keg, p);
+      if (z.checks) setByte(slabs.markOf(p, z.shift), MARK_FREE);
+      add(zone + ZONE_ITEMS, -1);
+      commit();
+      return OK;
+    } finally {
+      locks.release();
+    }
+  }
+
+  function drainLine(zone: number, keg: number, line: number): Outcome {
+    for (const word of [line + LINE_SP, line + LINE_SPARE, line + LINE_HIDDEN, line + LINE_EXTRA]) {
+      const none = word === line + LINE_SP ? NO_BUCKET : 0;
+      const position = i32[word];
+      if (position === none) continue;
+      if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
+      try {
+        const bucket = position & ~BUCKET_MASK;
+        const count = (position & BUCKET_MASK) - BUCKET_EMPTY;
+        if (count > 0) linkFull(zone, bucket, count);
+        else linkEmpty(zone, bucket);
+        set(word, none);
+        commit();
+      } finally {
+        locks.release();
+      }
+    }
+    i32[line + LINE_TOP] = 0;
+    return OK;
+  }
+
+  function drainDepot(zone: number, keg: number, keepBuckets: number): Outcome {
+    if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
+    try {
+      while (i32[zone + ZONE_FULL_COUNT] > keepBuckets) emptyFirst(zone, keg);
+    } finally {
+      locks.release();
+    }
+    while (i32[zone + ZONE_EMPTY] !== 0) {
+      const frame = intents.push(INTENT_BUCKET);
+      const taken = takeEmptyAside(zone, keg, frame + INTENT_HEADER);
+      if (taken === OK && pools.giveBucket(frame + INTENT_HEADER, 0) !== OK) {
+        intents.leave();
+        return BUSY;
+      }
+      intents.pop();
+      if (taken !== OK) return taken === EMPTY ? OK : taken;
+    }
+    return OK;
+  }
+
+  /** Moves an empty bucket of the depot into the word `into`. */
+  function takeEmptyAside(zone: number, keg: number, into: number): Outcome {
+    if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
+    try {
+      const bucket = i32[zone + ZONE_EMPTY];
+      if (bucket === 0) return EMPTY;
+      unlinkEmpty(zone, bucket);
+      set(into, bucket + BUCKET_EMPTY);
+      commit();
+      return OK;
+    } finally {
+      locks.release();
+    }
+  }
+
+  /** Moves the items of the depot's first bucket into their slabs, a few a transaction, and the bucket to the empties. */
+  function emptyFirst(zone: number, keg: number): void {
+    const bucket = i32[zone + ZONE_FULL];
+    for (;;) {
+      const count = i32[bucket + BUCKET_COUNT];
+      const now = Math.min(count, PUTS_PER_COMMIT);
+      if (now === 0) break;
+      for (let n = 0; n < now; n++) slabs.put(keg, i32[bucket + BUCKET_EMPTY + count - n]);
+      set(bucket + BUCKET_COUNT, count - now);
+      add(zone + ZONE_DEPOT_ITEMS, -now);
+      add(zone + ZONE_ITEMS, -now);
+      commit();
+    }
+    unlinkFull(zone, bucket, 0);
+    linkEmpty(zone, bucket);
+    commit();
+  }
+
+  function hide(line: number): void {
+    const sp = i32[line + LINE_SP];
+    if (sp === NO_BUCKET) return;
+    set(line + LINE_HIDDEN, sp);
+    set(line + LINE_SP, NO_BUCKET);
+    commit();
+    i32[line + LINE_TOP] = 0;
+  }
+
+  function show(z: ZoneHandle): void {
+    const hidden = i32[z.line + LINE_HIDDEN];
+    if (hidden === 0) return;
+    set(z.line + LINE_SP, hidden);
+    set(z.line + LINE_HIDDEN, 0);
+    commit();
+    resetTop(z);
+  }
+
+  return {
+    refill,
+    makeRoom,
+    takeSingle,
+    giveSingle,
+    outcome: () => why,
+    resetTop,
+    drainLine,
+    drainDepot,
+    hide,
+    show,
+  };
+}

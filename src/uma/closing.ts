@@ -1,0 +1,175 @@
+/**
+ * Closing and destroying zones.
+ *
+ * A zone that is destroyed is DYING first: no longer found by name, other openers called through their attention words. Each closes
+ * it when it looks; whoever ends the last opening takes it apart: the depot into the slabs and the buckets to the pool, the slabs
+ * (fini over what is free in them) to the supplier, the records to their lists. Taking apart is repeatable from any point, and its
+ * doer's name stands in the record (CLOSER), so that a dead one is replaced by its recoverer.
+ */
+import {
+  INTENT_KEG,
+  INTENT_SLAB,
+  KEG_LIST_FREE,
+  KEG_LIST_PARTIAL,
+  KEG_LIST_TAKEN,
+  KEG_PARTIAL_BINS,
+  LINE_REASONS,
+  LINE_TOP,
+  REASON_DYING,
+  SLOT_OPEN,
+  STATE_FREE,
+  ZONE_CLOSER,
+  ZONE_ID,
+  ZONE_KEG,
+  ZONE_STATE,
+  ZONE_STATE_DYING,
+  ZONE_STATE_FREE,
+} from "../backend/memory/layout.ts";
+import type { Core } from "./core.ts";
+import type { KegHandle } from "./keg.ts";
+import { OK } from "./outcome.ts";
+import type { Records } from "./records.ts";
+import type { Registry } from "./registry.ts";
+import type { Zone } from "./zone.ts";
+
+export interface Closing {
+  /** Closes a zone in this thread: its buckets go to the depot. @returns false when a lock was out of reach (call again). */
+  close(z: Zone): boolean;
+  /** Marks a zone DYING, calls the other openers and closes it here. @returns false as close does. */
+  destroy(z: Zone): boolean;
+  /** Ends the opening of a zone by the worker whose slot is at `slotWord`. */
+  endOpening(slotWord: number, zone: number, handle: KegHandle | null): boolean;
+  /** Goes on with what a dead worker was taking apart. */
+  takeOver(dead: number, zone: number): boolean;
+  /** Calls every opener of the zone but this worker into its slow path. */
+  call(zone: number, reason: number): void;
+}
+
+const SLAB_LISTS: readonly number[] = [
+  KEG_LIST_FREE,
+  KEG_LIST_TAKEN,
+  ...Array.from({ length: KEG_PARTIAL_BINS }, (_, bin) => KEG_LIST_PARTIAL + bin),
+];
+
+/** @param deadLine - word index of a line that is never anybody's: a closed zone points to it. */
+export function createClosing(core: Core, records: Records, registry: Registry, deadLine: number): Closing {
+  const { floor, caches, kegs } = core;
+  const { i32 } = floor.cells;
+  const { locks, slots, intents, patienceMs, slotWord, me } = floor;
+  const { set, commit } = floor.journal;
+  const { zoneDirectory } = floor.geometry;
+
+  function close(z: Zone): boolean {
+    if (!z.closed) {
+      if (caches.drainLine(z.zone, z.keg, z.line) !== OK) return false;
+      i32[z.line + LINE_TOP] = 0;
+      z.line = deadLine;
+      z.closed = true;
+      core.open[z.id] = undefined;
+      for (let n = core.unfinished.length - 1; n >= 0; n--) {
+        if (core.unfinished[n]?.zone === z) core.unfinished.splice(n, 1);
+      }
+    }
+    return endOpening(slotWord, z.zone, z);
+  }
+
+  function endOpening(ofSlot: number, zone: number, handle: KegHandle | null): boolean {
+    const id = i32[zone + ZONE_ID];
+    if (!locks.acquire(records.lock, patienceMs)) return false;
+    let last = false;
+    try {
+      if (registry.recordOf(id) !== zone) return true;
+      const word = ofSlot + SLOT_OPEN + (id >>> 5);
+      const wasOpen = registry.isOpenBy(ofSlot, id);
+      if (wasOpen) set(word, i32[word] & ~(1 << (id & 31)));
+      last = i32[zone + ZONE_STATE] === ZONE_STATE_DYING && openers(id) === 0;
+      // Somebody else's, unless we have just made ourselves the last, or were and could not go on.
+      if (last && wasOpen) set(zone + ZONE_CLOSER, me);
+      else if (i32[zone + ZONE_CLOSER] !== me) last = false;
+      commit();
+    } finally {
+      locks.release();
+    }
+    return !last || takeApart(zone, handle);
+  }
+
+  function openers(id: number): number {
+    let count = 0;
+    for (let slot = 1; slot <= slots.count; slot++) {
+      if (slots.state(slot) !== STATE_FREE && registry.isOpenBy(slots.wordOf(slot), id)) count++;
+    }
+    return count;
+  }
+
+  function takeOver(dead: number, zone: number): boolean {
+    if (!locks.acquire(records.lock, patienceMs)) return false;
+    try {
+      if (i32[zone + ZONE_STATE] !== ZONE_STATE_DYING || i32[zone + ZONE_CLOSER] !== dead) return true;
+      set(zone + ZONE_CLOSER, me);
+      commit();
+    } finally {
+      locks.release();
+    }
+    return takeApart(zone, null);
+  }
+
+  function call(zone: number, reason: number): void {
+    const id = i32[zone + ZONE_ID];
+    for (let slot = 1; slot <= slots.count; slot++) {
+      const at = slots.wordOf(slot);
+      if (at === slotWord || !registry.isOpenBy(at, id)) continue;
+      const line = records.lineOf(at, id);
+      if (line === 0) continue;
+      // First why, then the call: whoever sees TOP = 0 finds the reason, or has taken it already.
+      Atomics.or(i32, line + LINE_REASONS, reason);
+      Atomics.store(i32, line + LINE_TOP, 0);
+    }
+  }
+
+  function destroy(z: Zone): boolean {
+    if (!z.closed) {
+      if (!locks.acquire(records.lock, patienceMs)) return false;
+      try {
+        set(z.zone + ZONE_STATE, ZONE_STATE_DYING);
+        commit();
+      } finally {
+        locks.release();
+      }
+      call(z.zone, REASON_DYING);
+    }
+    return close(z);
+  }
+
+  /** Takes a dying zone without openers apart; each step leaves it just that, or gone. */
+  function takeApart(zone: number, handle: KegHandle | null): boolean {
+    const keg = i32[zone + ZONE_KEG];
+    if (caches.drainDepot(zone, keg, 0) !== OK) return false;
+    for (const list of SLAB_LISTS) {
+      while (i32[keg + list] !== 0) {
+        const frame = intents.push(INTENT_SLAB);
+        i32[frame + INTENT_KEG] = keg;
+        const taken = kegs.takeSlab(keg, list, frame);
+        if (taken && kegs.finishFrame(frame, handle, true) !== OK) {
+          intents.leave();
+          return false;
+        }
+        intents.pop();
+        if (!taken) return false;
+      }
+    }
+    if (!locks.acquire(records.lock, patienceMs)) return false;
+    try {
+      set(zoneDirectory + i32[zone + ZONE_ID], 0);
+      set(zone + ZONE_STATE, ZONE_STATE_FREE);
+      set(zone + ZONE_CLOSER, 0);
+      records.giveZone(zone);
+      records.giveKeg(keg);
+      commit();
+      return true;
+    } finally {
+      locks.release();
+    }
+  }
+
+  return { close, destroy, endOpening, takeOver, call };
+}

@@ -1,0 +1,62 @@
+/**
+ * One attachment, put together: the parts below zones, wired once for one worker in one memory.
+ * What zones, recovery, verification and statistics all need stands here, and nothing else.
+ */
+import type { Floor } from "../backend/memory/floor.ts";
+import { createArenaPages } from "../backend/supplier/arena-pages.ts";
+import type { PageSupplier } from "../backend/supplier/page-supplier.ts";
+import { createHeap, type Heap } from "../backend/vmem/heap.ts";
+import { createCaches, type Caches } from "./cache.ts";
+import { makeViews, type Views } from "./hooks.ts";
+import { createItems, type Items } from "./items.ts";
+import { createKegs, type Kegs } from "./keg.ts";
+import { OK, type Outcome } from "./outcome.ts";
+import { createPools, type Pools } from "./pools.ts";
+import { createSlabs, type Slabs } from "./slab.ts";
+import type { Zone } from "./zone.ts";
+
+export interface Core {
+  readonly floor: Floor;
+  readonly heap: Heap;
+  readonly pools: Pools;
+  readonly slabs: Slabs;
+  readonly kegs: Kegs;
+  readonly caches: Caches;
+  readonly items: Items;
+  readonly views: Views;
+  /** The default supplier. */
+  readonly arenaPages: PageSupplier;
+  /** Zones that this thread has open, by id. */
+  readonly open: (Zone | undefined)[];
+  /** Items whose free could not be finished: BUSY in this worker's name, done with dtor. Finished at the next slow path. */
+  readonly unfinished: { zone: Zone; item: number }[];
+  /** Why the last try for an item of any zone failed. */
+  failure: Outcome;
+  /** False once this worker has detached. */
+  attached: boolean;
+}
+
+export function createCore(floor: Floor): Core {
+  const heap = createHeap(floor);
+  const pools = createPools(floor, heap);
+  const slabs = createSlabs(floor);
+  const views = makeViews(floor.cells.buffer);
+  const arenaPages = createArenaPages(floor, heap);
+  const kegs = createKegs(floor, heap, pools, slabs, views, arenaPages);
+  const caches = createCaches(floor, pools, slabs, kegs);
+  return {
+    floor,
+    heap,
+    pools,
+    slabs,
+    kegs,
+    caches,
+    items: createItems(floor, slabs),
+    views,
+    arenaPages,
+    open: [],
+    unfinished: [],
+    failure: OK,
+    attached: true,
+  };
+}

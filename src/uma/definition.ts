@@ -1,0 +1,159 @@
+/**
+ * Definitions: what a zone is, as a pure value in a module that every thread imports.
+ *
+ * Functions cannot be shared between threads, so each thread brings the definition along and `uma.open` checks that it agrees
+ * with the one the zone was made from: name, size, alignment, options and which hooks there are.
+ */
+import { optionError } from "../backend/memory/errors.ts";
+import { MAX_MEMORY_BYTES } from "../backend/memory/buffer.ts";
+import { BUCKET_MAX_ITEMS, PAGE_BYTES, ZONE_NAME_BYTES } from "../backend/memory/layout.ts";
+import type { AllocPages, FreePages } from "../backend/supplier/page-supplier.ts";
+import { type Ctor, type Dtor, type Fini, HOOK_CTOR, HOOK_DTOR, HOOK_FINI, HOOK_INIT, HOOK_PAGES, type Init } from "./hooks.ts";
+
+/** What happens to the items that a dead worker had allocated and not freed. */
+export type DeathPolicy = "keep" | "free";
+
+export interface ZoneOptions {
+  /** Item size, bytes. */
+  readonly size: number;
+  /** Alignment of items, bytes: a power of two up to a page. Default 16, which is also the least. */
+  readonly align?: number;
+  readonly ctor?: Ctor;
+  readonly dtor?: Dtor;
+  readonly init?: Init;
+  readonly fini?: Fini;
+  /** Items that may be out of the slabs (allocated or in buckets) at a time; 0 = no limit. */
+  readonly limit?: number;
+  /** Zero each item at every allocation (M_ZERO). */
+  readonly zero?: boolean;
+  /** Zero each item when its slab is born (UMA_ZONE_ZINIT). */
+  readonly zinit?: boolean;
+  /**
+   * Refuse wrong and double frees, and remember who owns each item (default). With false, a free is believed, and what a dead
+   * worker held stays lost until the zone is destroyed.
+   */
+  readonly checks?: boolean;
+  /** Items a bucket at most; 0: no buckets at all (UMA_ZONE_NOBUCKET). Default by item size, growing under contention. */
+  readonly bucket?: number;
+  /** Never give slabs back (UMA_ZONE_NOFREE). */
+  readonly nofree?: boolean;
+  /** What happens to a dead worker's items: "keep" (reported, freed by whoever has them; default) or "free" (through dtor). */
+  readonly onDeath?: DeathPolicy;
+  /** A page supplier of one's own. */
+  readonly allocPages?: AllocPages;
+  readonly freePages?: FreePages;
+}
+
+/** A checked definition; make one with {@link defineZone}. */
+export interface ZoneDefinition {
+  readonly name: string;
+  readonly size: number;
+  readonly align: number;
+  readonly ctor: Ctor | null;
+  readonly dtor: Dtor | null;
+  readonly init: Init | null;
+  readonly fini: Fini | null;
+  readonly limit: number;
+  readonly flags: number;
+  readonly bucketMax: number;
+  readonly allocPages: AllocPages | null;
+  readonly freePages: FreePages | null;
+}
+
+/** Flags as a zone's record holds them. */
+export const FLAG_ZERO = 0x1;
+export const FLAG_ZINIT = 0x2;
+export const FLAG_UNCHECKED = 0x4;
+export const FLAG_NOFREE = 0x8;
+export const FLAG_FREE_ON_DEATH = 0x10;
+export const FLAG_NOBUCKET = 0x20;
+
+/** Largest item, bytes. */
+const MAX_SIZE = MAX_MEMORY_BYTES / 2;
+
+/**
+ * Defines a zone.
+ * @param name - 1 … 128 bytes of UTF-8; unique in a memory.
+ * @returns a frozen value to be exported from a module that every thread imports.
+ * @throws UmaError ERR_UMA_OPTION naming the option and what is allowed.
+ * @source FreeBSD sys/vm/uma.h uma_zcreate
+ */
+export function defineZone(name: string, options: ZoneOptions): ZoneDefinition {
+  checkName(name);
+  const fail = (option: string, given: unknown, allowed: string): never => {
+    throw optionError(option, given, allowed, name);
+  };
+  if (options === null || typeof options !== "object") fail("options", options, "an object with at least { size }");
+  const { size, align = 16, limit = 0, bucket } = options;
+  if (!Number.isInteger(size) || size < 1 || size > MAX_SIZE) fail("size", size, `an integer from 1 to ${MAX_SIZE} (bytes)`);
+  if (!Number.isInteger(align) || align < 1 || align > PAGE_BYTES || (align & (align - 1)) !== 0) {
+    fail("align", align, `a power of two from 1 to ${PAGE_BYTES} (bytes)`);
+  }
+  if (!Number.isInteger(limit) || limit < 0 || limit > 0x7fffffff) fail("limit", limit, "an integer from 0 (no limit) to 2147483647");
+  if (bucket !== undefined && (!Number.isInteger(bucket) || bucket < 0 || bucket > BUCKET_MAX_ITEMS)) {
+    fail("bucket", bucket, `an integer from 0 (no buckets) to ${BUCKET_MAX_ITEMS}`);
+  }
+  for (const hook of ["ctor", "dtor", "init", "fini", "allocPages", "freePages"] as const) {
+    if (options[hook] !== undefined && typeof options[hook] !== "function") fail(hook, options[hook], "a function");
+  }
+  for (const flag of ["zero", "zinit", "checks", "nofree"] as const) {
+    if (options[flag] !== undefined && typeof options[flag] !== "boolean") fail(flag, options[flag], "true or false");
+  }
+  if (options.onDeath !== undefined && options.onDeath !== "keep" && options.onDeath !== "free") {
+    fail("onDeath", options.onDeath, '"keep" or "free"');
+  }
+  if ((options.allocPages === undefined) !== (options.freePages === undefined)) {
+    fail("allocPages", options.allocPages, "given together with freePages, or neither");
+  }
+  if (options.checks === false && options.onDeath === "free")
+    fail("onDeath", "free", '"keep": with checks off nobody knows what was whose');
+  return Object.freeze({
+    name,
+    size,
+    align,
+    ctor: options.ctor ?? null,
+    dtor: options.dtor ?? null,
+    init: options.init ?? null,
+    fini: options.fini ?? null,
+    limit,
+    flags: flagsOf(options),
+    bucketMax: bucket ?? -1,
+    allocPages: options.allocPages ?? null,
+    freePages: options.freePages ?? null,
+  });
+}
+
+function checkName(name: unknown): asserts name is string {
+  const bytes = typeof name === "string" ? new TextEncoder().encode(name).length : 0;
+  if (bytes < 1 || bytes > ZONE_NAME_BYTES) throw optionError("name", name, `a string of 1 to ${ZONE_NAME_BYTES} bytes of UTF-8`);
+}
+
+function flagsOf(options: ZoneOptions): number {
+  return (
+    (options.zero === true ? FLAG_ZERO : 0) |
+    (options.zinit === true ? FLAG_ZINIT : 0) |
+    (options.checks === false ? FLAG_UNCHECKED : 0) |
+    (options.nofree === true ? FLAG_NOFREE : 0) |
+    (options.onDeath === "free" ? FLAG_FREE_ON_DEATH : 0) |
+    (options.bucket === 0 ? FLAG_NOBUCKET : 0)
+  );
+}
+
+/** Which hooks a definition has, as the record holds it. */
+export function hookBits(d: ZoneDefinition): number {
+  return (
+    (d.ctor === null ? 0 : HOOK_CTOR) |
+    (d.dtor === null ? 0 : HOOK_DTOR) |
+    (d.init === null ? 0 : HOOK_INIT) |
+    (d.fini === null ? 0 : HOOK_FINI) |
+    (d.allocPages === null ? 0 : HOOK_PAGES)
+  );
+}
+
+/** Bucket capacity a zone starts with, and how far it may grow: FreeBSD's table by item size, cut to a bucket's 120. */
+export function bucketRange(size: number, max: number): { start: number; max: number } {
+  const most = max >= 0 ? max : BUCKET_MAX_ITEMS;
+  const start =
+    size <= 128 ? BUCKET_MAX_ITEMS : size <= 256 ? 62 : size <= 512 ? 30 : size <= 1024 ? 16 : size <= 2048 ? 8 : size <= 4096 ? 4 : 1;
+  return { start: Math.min(start, most), max: most };
+}

@@ -1,0 +1,353 @@
+/**
+ * Recovery: what is done when a worker has died, at whatever instant.
+ *
+ * Whoever holds the death certificate marks the slot DEAD and claims it; one recoverer works at a time, and a dead one is replaced.
+ * Every step can be repeated, and leaves all invariants true:
+ *
+ *  1. *Journal and lock*: what the dead worker had not committed is undone, its lock let go.
+ *  2. *Buckets*: those its cache lines name go to the depots; the marks of what lies in them are cleared (the bucket beats the mark).
+ *  3. *Intents*: slabs half built or half dismantled are completed or put back, pages and buckets on their way go home.
+ *  4. *Marks*: an item that is still marked with its name was outstanding. By the zone's policy it is kept and reported (ORPHAN,
+ *     to be freed by whoever has it), or freed through dtor. An item that was BUSY was half built or half destroyed: it never sees
+ *     dtor or fini again, but is zeroed and initialised anew. Where that takes hooks that this thread has not got, the item is left
+ *     as ORPHAN and the workers that have the zone open are called.
+ *  5. *Blocks* straight from the arena in its name are reported and become nobody's.
+ *  6. *Openings* end (the last one of a dying zone takes it apart); the workers it had started are dead, too; the slot is free
+ *     again, at the next generation.
+ *
+ * Steps answer BUSY when a lock is out of reach (its holder may be dead as well, its certificate still on the way): then the
+ * claim is given up, and the recovery is simply run again later.
+ */
+import {
+  ARENA_FIRST,
+  ARENA_LOCK,
+  BUCKET_EMPTY,
+  BUCKET_MASK,
+  INTENT_KEG,
+  INTENT_WORDS,
+  KEG_FLAGS,
+  KEG_HOOKS,
+  KEG_RSIZE,
+  KEG_SHIFT,
+  KEG_TAG,
+  KEG_ZONE,
+  MARK_BUSY,
+  MARK_FREE,
+  MARK_ORPHAN,
+  MAX_ZONES,
+  NO_BUCKET,
+  PAGE_BYTES,
+  PAGE_SHIFT,
+  REASON_ORPHANS,
+  SLOT_INTENTS,
+  SLOT_INTENT_DEPTH,
+  SLOT_ISSUER,
+  SLOT_RECOVERY_AT,
+  SLOT_RECOVERY_PHASE,
+  STATE_LIVE,
+  STATE_RESERVED,
+  TAG_KIND,
+  TAG_NEXT,
+  TAG_OWNER,
+  TAG_SEGMENT_BUSY,
+  TAG_SIZE,
+  TAG_START,
+  ZONE_CLOSER,
+  ZONE_ID,
+  ZONE_KEG,
+  ZONE_ORPHANS,
+  ZONE_STATE,
+  ZONE_STATE_DYING,
+} from "../backend/memory/layout.ts";
+import { generationOf, slotOf } from "../backend/memory/names.ts";
+import { BUCKET_WORDS_OF_LINE } from "./census.ts";
+import type { Closing } from "./closing.ts";
+import type { Core } from "./core.ts";
+import { FLAG_FREE_ON_DEATH, FLAG_UNCHECKED } from "./definition.ts";
+import { HOOK_INIT } from "./hooks.ts";
+import type { KegHandle } from "./keg.ts";
+import { createMarkScan } from "./marks.ts";
+import { BUSY, OK, type Outcome } from "./outcome.ts";
+import type { Records } from "./records.ts";
+import type { Registry } from "./registry.ts";
+import type { Zone } from "./zone.ts";
+
+/** What a dead worker left of one zone. */
+export interface Leftovers {
+  readonly zone: string;
+  /** Items kept: outstanding, now without a live owner. The addresses of the first of them. */
+  kept: number;
+  readonly items: number[];
+  /** Items freed through dtor. */
+  freed: number;
+  /** Half-built or half-destroyed items that were initialised anew. */
+  remade: number;
+  /** Items left for a worker that has the zone open. */
+  orphaned: number;
+}
+
+/** The end of a worker. */
+export interface RecoveryReport {
+  readonly slot: number;
+  readonly generation: number;
+  /** False when a lock was out of reach: call again. */
+  done: boolean;
+  readonly zones: Leftovers[];
+  /** Blocks straight from the arena: byte address and bytes. */
+  readonly blocks: { readonly address: number; readonly bytes: number }[];
+  /** Workers that this one had started: dead, too. */
+  readonly children: number[];
+}
+
+export interface Recovery {
+  /** Recovers the dead worker `name` (already certified), as far as it gets. @returns null when it is over, or another's. */
+  run(name: number): RecoveryReport | null;
+  /** Deals with what this worker still owns when it leaves in order. */
+  leave(): RecoveryReport;
+  /** Finishes the orphans of a zone that this thread has open. */
+  finishOrphans(z: Zone): void;
+  /** Completes intent frames that this worker had to leave. */
+  finishOwnFrames(): void;
+}
+
+/** Addresses that a report lists for each zone. */
+const LISTED_ITEMS = 1000;
+
+export function createRecovery(core: Core, records: Records, registry: Registry, closing: Closing): Recovery {
+  const { floor, caches, kegs, slabs, items, heap, views } = core;
+  const { i32, u8 } = floor.cells;
+  const { slots, locks, patienceMs, me, slot: mySlot } = floor;
+  const { set, commit } = floor.journal;
+  const { heapStart, heapEnd } = floor.geometry;
+  const scan = createMarkScan(floor, slabs);
+
+  function emptyReport(name: number): RecoveryReport {
+    return { slot: slotOf(name), generation: generationOf(name), done: false, zones: [], blocks: [], children: [] };
+  }
+
+  function run(name: number): RecoveryReport | null {
+    if (!slots.claim(name, me)) return null;
+    const report = emptyReport(name);
+    const at = slots.wordOf(slotOf(name));
+    locks.salvage(name);
+    if (
+      sweepLines(at, slotOf(name)) !== OK ||
+      finishFrames(at) !== OK ||
+      sweepMarks(at, slotOf(name), report) !== OK ||
+      sweepBlocks(name, report) !== OK ||
+      endOpenings(at, name) !== OK
+    ) {
+      slots.unclaim(name);
+      return report;
+    }
+    collectChildren(name, report);
+    i32[at + SLOT_RECOVERY_PHASE] = 0;
+    i32[at + SLOT_RECOVERY_AT] = 0;
+    report.done = true;
+    slots.retire(name);
+    return report;
+  }
+
+  function sweepLines(at: number, deadSlot: number): Outcome {
+    for (let id = 1; id < MAX_ZONES; id++) {
+      if (!registry.isOpenBy(at, id)) continue;
+      const zone = registry.recordOf(id);
+      const line = records.lineOf(at, id);
+      if (zone === 0 || line === 0) continue;
+      const keg = i32[zone + ZONE_KEG];
+      if ((i32[keg + KEG_FLAGS] & FLAG_UNCHECKED) === 0) clearBucketMarks(line, keg, deadSlot);
+      if (caches.drainLine(zone, keg, line) !== OK) return BUSY;
+    }
+    return OK;
+  }
+
+  /** What lies in the dead worker's buckets is free, whatever its mark says. */
+  function clearBucketMarks(line: number, keg: number, deadSlot: number): void {
+    const shift = i32[keg + KEG_SHIFT];
+    for (const word of BUCKET_WORDS_OF_LINE) {
+      const position = i32[line + word];
+      if (position <= NO_BUCKET) continue;
+      for (let at = (position & ~BUCKET_MASK) + BUCKET_EMPTY + 1; at <= position; at++) {
+        const mark = slabs.markOf(i32[at], shift);
+        const value = Atomics.load(u8, mark);
+        if ((value & ~MARK_BUSY) === deadSlot) Atomics.compareExchange(u8, mark, value, MARK_FREE);
+      }
+    }
+  }
+
+  function finishFrames(at: number): Outcome {
+    while (i32[at + SLOT_INTENT_DEPTH] > 0) {
+      const depth = i32[at + SLOT_INTENT_DEPTH];
+      const frame = at + SLOT_INTENTS + (depth - 1) * INTENT_WORDS;
+      if (kegs.finishFrame(frame, handleOf(i32[frame + INTENT_KEG]), false) !== OK) return BUSY;
+      i32[at + SLOT_INTENT_DEPTH] = depth - 1;
+    }
+    return OK;
+  }
+
+  function finishOwnFrames(): void {
+    if (floor.intents.abandoned()) finishFrames(floor.slotWord);
+  }
+
+  /** The keg's zone as this thread has it open, or null. */
+  function handleOf(keg: number): KegHandle | null {
+    if (keg === 0) return null;
+    const zone = i32[keg + KEG_ZONE];
+    const z = core.open[i32[zone + ZONE_ID]];
+    return z !== undefined && !z.closed && z.zone === zone && z.tag === i32[keg + KEG_TAG] ? z : null;
+  }
+
+  function sweepMarks(at: number, deadSlot: number, report: RecoveryReport): Outcome {
+    let from = i32[at + SLOT_RECOVERY_PHASE] === 1 ? i32[at + SLOT_RECOVERY_AT] : heapStart;
+    i32[at + SLOT_RECOVERY_AT] = from;
+    i32[at + SLOT_RECOVERY_PHASE] = 1;
+    while (scan.next(deadSlot, from, heapEnd, 0)) {
+      const { item, mark, value, keg } = scan.found;
+      dispose(item, mark, value, keg, report);
+      from = item + 1;
+      i32[at + SLOT_RECOVERY_AT] = from;
+    }
+    return OK;
+  }
+
+  /** Deals with one item that nobody owns any more, by its zone's policy. */
+  function dispose(item: number, mark: number, value: number, keg: number, report: RecoveryReport | null): void {
+    const zone = i32[keg + KEG_ZONE];
+    const handle = handleOf(keg) as Zone | null;
+    const left = report === null ? null : leftoversOf(report, items.nameIn(zone));
+    const mine = mySlot | MARK_BUSY;
+    if ((value & MARK_BUSY) !== 0) {
+      const canRemake = handle !== null || (i32[keg + KEG_HOOKS] & HOOK_INIT) === 0;
+      if (!canRemake) return orphan(zone, mark, value, left);
+      if (Atomics.compareExchange(u8, mark, value, mine) !== value) return;
+      if (remake(item, keg, handle)) {
+        if (left !== null) left.remade++;
+      } else {
+        Atomics.store(u8, mark, MARK_ORPHAN | MARK_BUSY);
+        Atomics.store(i32, zone + ZONE_ORPHANS, 1);
+      }
+      return;
+    }
+    if ((i32[keg + KEG_FLAGS] & FLAG_FREE_ON_DEATH) === 0) {
+      if (Atomics.compareExchange(u8, mark, value, MARK_ORPHAN) !== value || left === null) return;
+      left.kept++;
+      if (left.items.length < LISTED_ITEMS) left.items.push(item);
+      return;
+    }
+    if (handle === null) return orphan(zone, mark, value, left);
+    if (Atomics.compareExchange(u8, mark, value, mine) !== value) return;
+    const { dtor } = handle.definition;
+    try {
+      dtor?.(item, undefined, views);
+    } catch {
+      // The worker it belonged to is gone, and so is whoever could be told; the item is freed either way.
+    }
+    release(handle, item);
+    if (left !== null) left.freed++;
+  }
+
+  function orphan(zone: number, mark: number, value: number, left: Leftovers | null): void {
+    const orphaned = MARK_ORPHAN | (value & MARK_BUSY);
+    if (value === orphaned || Atomics.compareExchange(u8, mark, value, orphaned) !== value) return;
+    if (left !== null) left.orphaned++;
+    Atomics.store(i32, zone + ZONE_ORPHANS, 1);
+    closing.call(zone, REASON_ORPHANS);
+  }
+
+  /** Zeroes and initialises an item that is BUSY in this worker's name, and frees it. @returns false when init refuses. */
+  function remake(item: number, keg: number, handle: Zone | null): boolean {
+    u8.fill(0, item, item + i32[keg + KEG_RSIZE]);
+    if (handle === null) {
+      const lone = { zone: i32[keg + KEG_ZONE], keg, shift: i32[keg + KEG_SHIFT], checks: true };
+      return caches.giveSingle(lone, item) === OK;
+    }
+    if (handle.init !== null && !initAnew(handle, item)) return false;
+    release(handle, item);
+    return true;
+  }
+
+  function initAnew(handle: Zone, item: number): boolean {
+    handle.hide();
+    handle.inHook++;
+    try {
+      return handle.init?.(item, views) !== false;
+    } catch {
+      return false;
+    } finally {
+      handle.inHook--;
+      handle.show();
+    }
+  }
+
+  function release(handle: Zone, item: number): void {
+    if (!handle.settle(item)) core.unfinished.push({ zone: handle, item });
+  }
+
+  function leftoversOf(report: RecoveryReport, zone: string): Leftovers {
+    let left = report.zones.find((z) => z.zone === zone);
+    if (left === undefined) {
+      left = { zone, kept: 0, items: [], freed: 0, remade: 0, orphaned: 0 };
+      report.zones.push(left);
+    }
+    return left;
+  }
+
+  /** Blocks straight from the arena: the owner's name is replaced, a few a transaction. */
+  function sweepBlocks(name: number, report: RecoveryReport): Outcome {
+    if (!locks.acquire(heap.arena + ARENA_LOCK, patienceMs)) return BUSY;
+    try {
+      for (let tag = i32[heap.arena + ARENA_FIRST]; tag !== 0; tag = i32[tag + TAG_NEXT]) {
+        if (i32[tag + TAG_KIND] !== TAG_SEGMENT_BUSY || i32[tag + TAG_OWNER] !== name) continue;
+        set(tag + TAG_OWNER, MARK_ORPHAN);
+        commit();
+        report.blocks.push({ address: i32[tag + TAG_START] << PAGE_SHIFT, bytes: i32[tag + TAG_SIZE] * PAGE_BYTES });
+      }
+    } finally {
+      locks.release();
+    }
+    return OK;
+  }
+
+  function endOpenings(at: number, name: number): Outcome {
+    for (let id = 1; id < MAX_ZONES; id++) {
+      const zone = registry.recordOf(id);
+      if (zone === 0) continue;
+      if (registry.isOpenBy(at, id) && !closing.endOpening(at, zone, handleOf(i32[zone + ZONE_KEG]))) return BUSY;
+      if (i32[zone + ZONE_STATE] === ZONE_STATE_DYING && i32[zone + ZONE_CLOSER] === name && !closing.takeOver(name, zone)) return BUSY;
+    }
+    return OK;
+  }
+
+  function collectChildren(name: number, report: RecoveryReport): void {
+    for (let slot = 1; slot <= slots.count; slot++) {
+      const state = slots.state(slot);
+      if ((state === STATE_LIVE || state === STATE_RESERVED) && i32[slots.wordOf(slot) + SLOT_ISSUER] === name) {
+        report.children.push(slots.tenant(slot));
+      }
+    }
+  }
+
+  function leave(): RecoveryReport {
+    const report = emptyReport(me);
+    const at = slots.wordOf(mySlot);
+    i32[at + SLOT_RECOVERY_PHASE] = 0;
+    sweepMarks(at, mySlot, report);
+    sweepBlocks(me, report);
+    i32[at + SLOT_RECOVERY_PHASE] = 0;
+    report.done = true;
+    return report;
+  }
+
+  function finishOrphans(z: Zone): void {
+    if (Atomics.exchange(i32, z.zone + ZONE_ORPHANS, 0) === 0) return;
+    const wanted = (i32[z.keg + KEG_FLAGS] & FLAG_FREE_ON_DEATH) !== 0;
+    let from = heapStart;
+    while (scan.next(MARK_ORPHAN, from, heapEnd, z.keg)) {
+      const { item, mark, value, keg } = scan.found;
+      if ((value & MARK_BUSY) !== 0 || wanted) dispose(item, mark, value, keg, null);
+      from = item + 1;
+    }
+  }
+
+  return { run, leave, finishOrphans, finishOwnFrames };
+}

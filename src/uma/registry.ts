@@ -1,0 +1,236 @@
+/**
+ * The registry: how zones come into being and are opened.
+ *
+ * The directory maps a zone's id to its record; all changes are made under the control lock. A worker that has a zone open has a
+ * bit for it in its slot: the bits are the count of openers, so a dead worker's openings are found and ended by its recovery.
+ * A record is filled in while nobody knows it, and enters the directory in the transaction that also sets its maker's bit.
+ */
+import { UmaError } from "../backend/memory/errors.ts";
+import {
+  KEG_BITS_WORDS,
+  KEG_FLAGS,
+  KEG_HEADER_BYTES,
+  KEG_HOOKS,
+  KEG_IPERS,
+  KEG_PPERA,
+  KEG_REFS,
+  KEG_RSIZE,
+  KEG_SHIFT,
+  KEG_SIZE,
+  KEG_TAG,
+  KEG_UNIT_MASK,
+  KEG_ZONE,
+  LINE_REASONS,
+  LINE_SP,
+  LINE_TAG,
+  LINE_TOP,
+  LINE_WORDS,
+  MAX_ZONES,
+  NO_BUCKET,
+  RECORD_WORDS,
+  SB_ZONE_SERIAL,
+  SLOT_OPEN,
+  ZONE_BUCKET_CAP,
+  ZONE_BUCKET_MAX,
+  ZONE_BUCKET_MIN,
+  ZONE_FLAGS,
+  ZONE_HOOKS,
+  ZONE_ID,
+  ZONE_KEG,
+  ZONE_LIMIT,
+  ZONE_NAME,
+  ZONE_NAME_LENGTH,
+  ZONE_STATE,
+  ZONE_STATE_LIVE,
+  ZONE_TAG,
+} from "../backend/memory/layout.ts";
+import { createUserPages } from "../backend/supplier/user-pages.ts";
+import type { Core } from "./core.ts";
+import { type ZoneDefinition, bucketRange, hookBits } from "./definition.ts";
+import { BUSY, EMPTY, OK, type Outcome } from "./outcome.ts";
+import type { Records } from "./records.ts";
+import { layOutSlab } from "./slab-geometry.ts";
+import type { Zone, ZoneFactory } from "./zone.ts";
+
+export interface Registry {
+  open(definition: ZoneDefinition): Zone;
+  /** Record of zone `id`, 0 = none. */
+  recordOf(id: number): number;
+  /** Whether the worker whose slot is at `slotWord` has zone `id` open. */
+  isOpenBy(slotWord: number, id: number): boolean;
+}
+
+export function createRegistry(core: Core, records: Records, factory: ZoneFactory): Registry {
+  const { floor } = core;
+  const { i32, u8 } = floor.cells;
+  const { locks, patienceMs, slotWord } = floor;
+  const { set, commit } = floor.journal;
+  const { zoneDirectory } = floor.geometry;
+  const sb = floor.cells.base;
+  const encoder = new TextEncoder();
+
+  function recordOf(id: number): number {
+    return i32[zoneDirectory + id];
+  }
+
+  function isOpenBy(ofSlot: number, id: number): boolean {
+    return ((i32[ofSlot + SLOT_OPEN + (id >>> 5)] >>> (id & 31)) & 1) === 1;
+  }
+
+  function open(definition: ZoneDefinition): Zone {
+    const name = encoder.encode(definition.name);
+    for (;;) {
+      const id = find(name);
+      if (id > 0) {
+        const known = core.open[id];
+        if (known !== undefined && !known.closed) {
+          agree(known.zone, definition);
+          return known;
+        }
+      }
+      const provided = records.provide(id > 0 ? id : freeId(definition.name));
+      if (provided !== OK) throw noRoom(definition.name, provided);
+      const opened = openProvided(definition, name);
+      if (opened !== null) return opened;
+    }
+  }
+
+  function noRoom(zone: string, outcome: Outcome): UmaError {
+    return outcome === EMPTY
+      ? new UmaError("ERR_UMA_EMPTY", `no memory for the records of zone "${zone}"; raise the option bytes of the memory`, { zone })
+      : new UmaError("ERR_UMA_BUSY", `zone "${zone}" could not be opened: a lock was not to be had in time; try again`, { zone });
+  }
+
+  function find(name: Uint8Array): number {
+    for (let id = 1; id < MAX_ZONES; id++) {
+      const zone = recordOf(id);
+      if (zone !== 0 && i32[zone + ZONE_STATE] === ZONE_STATE_LIVE && hasName(zone, name)) return id;
+    }
+    return 0;
+  }
+
+  function hasName(zone: number, name: Uint8Array): boolean {
+    if (i32[zone + ZONE_NAME_LENGTH] !== name.length) return false;
+    const at = (zone + ZONE_NAME) << 2;
+    for (let n = 0; n < name.length; n++) if (u8[at + n] !== name[n]) return false;
+    return true;
+  }
+
+  function freeId(zone: string): number {
+    for (let id = 1; id < MAX_ZONES; id++) if (recordOf(id) === 0) return id;
+    throw new UmaError("ERR_UMA_ZONE_TABLE_FULL", `a memory has at most ${MAX_ZONES - 1} zones`, { zone, value: MAX_ZONES - 1 });
+  }
+
+  /** @returns null when what was provided is not enough any more. */
+  function openProvided(definition: ZoneDefinition, name: Uint8Array): Zone | null {
+    if (!locks.acquire(records.lock, patienceMs)) throw noRoom(definition.name, BUSY);
+    let zone: number;
+    let id: number;
+    try {
+      id = find(name);
+      if (id === 0) {
+        id = freeId(definition.name);
+        if (!records.provided(id)) return null;
+        zone = create(definition, name, id);
+      } else {
+        if (!records.provided(id)) return null;
+        zone = recordOf(id);
+        agree(zone, definition);
+      }
+      set(slotWord + SLOT_OPEN + (id >>> 5), i32[slotWord + SLOT_OPEN + (id >>> 5)] | (1 << (id & 31)));
+      prepareLine(records.lineOf(slotWord, id), i32[zone + ZONE_TAG]);
+      commit();
+    } finally {
+      locks.release();
+    }
+    return enlist(definition, zone, id);
+  }
+
+  /** The counters of a line belong to slot and zone: they outlive the worker, and go only when another zone gets the line. */
+  function prepareLine(line: number, tag: number): void {
+    if (i32[line + LINE_TAG] !== tag) {
+      for (let word = line; word < line + LINE_WORDS; word++) if (i32[word] !== 0) set(word, 0);
+      set(line + LINE_TAG, tag);
+    }
+    set(line + LINE_SP, NO_BUCKET);
+    set(line + LINE_TOP, 0);
+    set(line + LINE_REASONS, 0);
+  }
+
+  /** Fills in records that nobody knows yet and enters them in the directory. */
+  function create(d: ZoneDefinition, name: Uint8Array, id: number): number {
+    const zone = records.takeZone();
+    const keg = records.takeKeg();
+    i32.fill(0, zone + 1, zone + RECORD_WORDS);
+    i32.fill(0, keg + 1, keg + RECORD_WORDS);
+    const tag = i32[sb + SB_ZONE_SERIAL] + 1;
+    const g = layOutSlab(d.size, d.align);
+    const range = bucketRange(g.rsize, d.bucketMax);
+    i32[zone + ZONE_STATE] = ZONE_STATE_LIVE;
+    i32[zone + ZONE_ID] = id;
+    i32[zone + ZONE_TAG] = tag;
+    i32[zone + ZONE_KEG] = keg;
+    i32[zone + ZONE_FLAGS] = d.flags;
+    i32[zone + ZONE_HOOKS] = hookBits(d);
+    i32[zone + ZONE_BUCKET_CAP] = range.start;
+    i32[zone + ZONE_BUCKET_MIN] = Math.min(range.start, 1);
+    i32[zone + ZONE_BUCKET_MAX] = range.max;
+    i32[zone + ZONE_LIMIT] = d.limit;
+    i32[zone + ZONE_NAME_LENGTH] = name.length;
+    u8.set(name, (zone + ZONE_NAME) << 2);
+    i32[keg + KEG_TAG] = tag;
+    i32[keg + KEG_FLAGS] = d.flags;
+    i32[keg + KEG_SIZE] = d.size;
+    i32[keg + KEG_RSIZE] = g.rsize;
+    i32[keg + KEG_SHIFT] = g.shift;
+    i32[keg + KEG_UNIT_MASK] = g.unitMask;
+    i32[keg + KEG_IPERS] = g.ipers;
+    i32[keg + KEG_PPERA] = g.ppera;
+    i32[keg + KEG_HEADER_BYTES] = g.headerBytes;
+    i32[keg + KEG_BITS_WORDS] = g.bitsWords;
+    i32[keg + KEG_HOOKS] = hookBits(d);
+    i32[keg + KEG_REFS] = 1;
+    i32[keg + KEG_ZONE] = zone;
+    set(sb + SB_ZONE_SERIAL, tag);
+    set(zoneDirectory + id, zone);
+    return zone;
+  }
+
+  function agree(zone: number, d: ZoneDefinition): void {
+    const keg = i32[zone + ZONE_KEG];
+    const g = layOutSlab(d.size, d.align);
+    const differs = (what: string, here: number, there: number): void => {
+      if (here === there) return;
+      throw new UmaError("ERR_UMA_ZONE_MISMATCH", `zone "${d.name}" exists with another ${what}: ${there} there, ${here} here`, {
+        zone: d.name,
+        value: there,
+      });
+    };
+    differs("size", d.size, i32[keg + KEG_SIZE]);
+    differs("alignment (item size as laid out)", g.rsize, i32[keg + KEG_RSIZE]);
+    differs("alignment (grid)", g.unitMask, i32[keg + KEG_UNIT_MASK]);
+    differs("set of hooks (bits ctor 1, dtor 2, init 4, fini 8, pages 16)", hookBits(d), i32[zone + ZONE_HOOKS]);
+    differs("set of flags", d.flags, i32[zone + ZONE_FLAGS]);
+  }
+
+  function enlist(definition: ZoneDefinition, zone: number, id: number): Zone {
+    const keg = i32[zone + ZONE_KEG];
+    const pages = definition.allocPages;
+    const made = factory.make(definition, {
+      id,
+      zone,
+      keg,
+      line: records.lineOf(slotWord, id),
+      tag: i32[zone + ZONE_TAG],
+      shift: i32[keg + KEG_SHIFT],
+      unitMask: i32[keg + KEG_UNIT_MASK],
+      rsize: i32[keg + KEG_RSIZE],
+      supplier:
+        pages === null ? core.arenaPages : createUserPages(floor, pages, definition.freePages as NonNullable<ZoneDefinition["freePages"]>),
+    });
+    core.open[id] = made;
+    return made;
+  }
+
+  return { open, recordOf, isOpenBy };
+}

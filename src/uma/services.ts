@@ -1,0 +1,149 @@
+/** What zones ask of the parts above them: attention, prealloc, reclaim, destruction, ownership, statistics. */
+import { UmaError, optionError } from "../backend/memory/errors.ts";
+import {
+  KEG_FREE,
+  KEG_PPERA,
+  KEG_RESERVE,
+  LINE_REASONS,
+  MARK_BUSY,
+  MARK_FREE,
+  PAGE_BYTES,
+  REASON_DRAIN,
+  REASON_DYING,
+  REASON_ORPHANS,
+} from "../backend/memory/layout.ts";
+import type { Census } from "./census.ts";
+import type { Closing } from "./closing.ts";
+import type { Core } from "./core.ts";
+import { FLAG_NOFREE } from "./definition.ts";
+import { createMarkScan } from "./marks.ts";
+import { EMPTY, OK, REFUSED } from "./outcome.ts";
+import type { Recovery } from "./recovery.ts";
+import type { Statistics } from "./statistics.ts";
+import type { DestroyOptions, LeakReport, Reclaimed, Zone, ZoneServices } from "./zone.ts";
+
+/** Items that a leak report lists. */
+const LISTED_ITEMS = 1000;
+
+export interface ServiceParts {
+  readonly census: Census;
+  readonly closing: Closing;
+  readonly recovery: Recovery;
+  readonly statistics: Statistics;
+}
+
+/** @param parts - filled in by the composition once it has made them. */
+export function createServices(core: Core, parts: ServiceParts): ZoneServices {
+  const { floor, caches, kegs, slabs } = core;
+  const { i32, u8 } = floor.cells;
+  const { heapStart, heapEnd } = floor.geometry;
+  const scan = createMarkScan(floor, slabs);
+
+  function attend(z: Zone): void {
+    // TOP first, then the reasons: a call that comes in between is seen at the next free.
+    caches.resetTop(z);
+    const reasons = Atomics.exchange(i32, z.line + LINE_REASONS, 0);
+    if ((reasons & REASON_DRAIN) !== 0) caches.drainLine(z.zone, z.keg, z.line);
+    if ((reasons & REASON_ORPHANS) !== 0) parts.recovery.finishOrphans(z);
+    // If a lock is out of reach the call stands, and the next slow path tries again.
+    if ((reasons & REASON_DYING) !== 0 && !parts.closing.close(z) && !z.closed) Atomics.or(i32, z.line + LINE_REASONS, REASON_DYING);
+  }
+
+  function finishFrames(): void {
+    parts.recovery.finishOwnFrames();
+  }
+
+  function prealloc(z: Zone, count: number): void {
+    if (!Number.isInteger(count) || count < 0 || count > 0x7fffffff)
+      throw optionError("count of prealloc", count, "an integer from 0 to 2147483647", z.name);
+    while (i32[z.keg + KEG_FREE] < count) {
+      const outcome = kegs.grow(z, true);
+      if (outcome === OK) continue;
+      const missing = count - i32[z.keg + KEG_FREE];
+      if (outcome === EMPTY) {
+        throw new UmaError("ERR_UMA_EMPTY", `prealloc of zone "${z.name}": no memory for ${missing} more items of ${z.rsize} bytes`, {
+          zone: z.name,
+          value: missing,
+        });
+      }
+      if (outcome === REFUSED)
+        throw new UmaError("ERR_UMA_HOOK", `prealloc of zone "${z.name}": init refused an item`, { zone: z.name, value: missing });
+      throw new UmaError("ERR_UMA_BUSY", `prealloc of zone "${z.name}": a lock could not be had in time; try again`, {
+        zone: z.name,
+        value: missing,
+      });
+    }
+  }
+
+  function reclaim(z: Zone): Reclaimed {
+    const drained = caches.drainLine(z.zone, z.keg, z.line) === OK && caches.drainDepot(z.zone, z.keg, 0) === OK;
+    if (!drained)
+      throw new UmaError("ERR_UMA_BUSY", `reclaim of zone "${z.name}": a lock could not be had in time; try again`, { zone: z.name });
+    const slabsGiven = (z.definition.flags & FLAG_NOFREE) !== 0 ? 0 : kegs.shrink(z, i32[z.keg + KEG_RESERVE]);
+    return { slabs: slabsGiven, bytes: slabsGiven * i32[z.keg + KEG_PPERA] * PAGE_BYTES };
+  }
+
+  function destroy(z: Zone, options: DestroyOptions): LeakReport {
+    const { name } = z;
+    const outstanding = parts.census.outstanding(z.zone);
+    const items: { item: number; owner: number }[] = [];
+    if (outstanding > 0) {
+      if (options.force !== true) {
+        throw new UmaError(
+          "ERR_UMA_OUTSTANDING",
+          `zone "${name}" has ${outstanding} items outstanding; free them, or destroy with force: true`,
+          {
+            zone: name,
+            value: outstanding,
+          },
+        );
+      }
+      listOutstanding(z, items);
+    }
+    if (!parts.closing.destroy(z)) {
+      throw new UmaError("ERR_UMA_BUSY", `zone "${name}" is dying, but a lock could not be had in time; destroy it again`, { zone: name });
+    }
+    return { zone: name, outstanding, items };
+  }
+
+  function listOutstanding(z: Zone, into: { item: number; owner: number }[]): void {
+    for (let owner = 1; owner < MARK_BUSY && into.length < LISTED_ITEMS; owner++) {
+      let from = heapStart;
+      while (into.length < LISTED_ITEMS && scan.next(owner, from, heapEnd, z.keg)) {
+        into.push({ item: scan.found.item, owner });
+        from = scan.found.item + 1;
+      }
+    }
+  }
+
+  function close(z: Zone): void {
+    if (parts.closing.close(z)) return;
+    throw new UmaError("ERR_UMA_BUSY", `zone "${z.name}" could not be closed: a lock could not be had in time; try again`, {
+      zone: z.name,
+    });
+  }
+
+  function* owned(z: Zone): Generator<number, void, void> {
+    const own = createMarkScan(floor, slabs);
+    let from = heapStart;
+    while (own.next(floor.slot, from, heapEnd, z.keg)) {
+      from = own.found.item + 1;
+      if (own.found.value === floor.slot && u8[own.found.mark] !== MARK_FREE) yield own.found.item;
+    }
+  }
+
+  return {
+    attend,
+    finishFrames,
+    prealloc,
+    reclaim,
+    destroy,
+    close,
+    owned,
+    statistics: (z) => {
+      const found = parts.statistics.ofZone(z.id);
+      if (found !== null && !z.closed) return found;
+      throw new UmaError("ERR_UMA_ZONE_CLOSED", `zone "${z.name}" is closed in this thread, or was destroyed`, { zone: z.name });
+    },
+  };
+}

@@ -1,0 +1,366 @@
+/**
+ * Uma: one attachment of one thread to one memory; where all parts are put together.
+ *
+ * `Uma.create` makes a memory and attaches its maker; `ticket()` reserves a worker slot and travels to a worker in its workerData;
+ * `Uma.attach` takes it up there. Whoever learns of a worker's end hands its ticket to `reap` (or lets `watch` do it).
+ */
+import { acceptBuffer, acceptWasm, checkBase, isShared, makeBuffer, type MemoryBuffer, type WasmMemory } from "../backend/memory/buffer.ts";
+import { createCells, threadCanWait } from "../backend/memory/cells.ts";
+import { UmaError, optionError } from "../backend/memory/errors.ts";
+import { createFloor } from "../backend/memory/floor.ts";
+import { LAYOUT_VERSION, LINE_REASONS, SB_DEAD_LINE } from "../backend/memory/layout.ts";
+import { slotOf } from "../backend/memory/names.ts";
+import { checkWorkers, declareReady, defaultWorkers, type Geometry, layOut, readGeometry } from "../backend/memory/superblock.ts";
+import { createSlots } from "../backend/memory/slots.ts";
+import { createCensus } from "./census.ts";
+import { createClosing, type Closing } from "./closing.ts";
+import { createCore, type Core } from "./core.ts";
+import type { ZoneDefinition } from "./definition.ts";
+import type { Views } from "./hooks.ts";
+import { type Failure, failureName } from "./outcome.ts";
+import { createRecords } from "./records.ts";
+import { createRecovery, type Recovery, type RecoveryReport } from "./recovery.ts";
+import { createRegistry, type Registry } from "./registry.ts";
+import { createServices, type ServiceParts } from "./services.ts";
+import { createStatistics, type MemoryStatistics, type Statistics, zoneTable } from "./statistics.ts";
+import { createVerify, type Verdict } from "./verify.ts";
+import { createZoneFactory, type Zone, type ZoneServices } from "./zone.ts";
+
+export interface CreateOptions {
+  /** Length of the memory, bytes: 128 KiB to 2 GiB. Reserve generously: systems commit it as it is touched. */
+  readonly bytes?: number;
+  /** Where it lies: "shared" (a SharedArrayBuffer, default) or "array" (an ArrayBuffer, one thread only). */
+  readonly kind?: "shared" | "array";
+  /** A buffer to make it in, instead of `bytes` and `kind`. */
+  readonly buffer?: MemoryBuffer;
+  /** A shared WebAssembly.Memory to make it in. */
+  readonly wasm?: WasmMemory;
+  /** Where in the buffer it begins, bytes (a multiple of 4096): what lies below is somebody else's. Default 0. */
+  readonly base?: number;
+  /** Workers that can be attached at a time, 1 … 126. Default by length. */
+  readonly workers?: number;
+  /** Pages set aside for the records of zones, used before the arena's. Default 4. */
+  readonly bootPages?: number;
+  /** How long this thread waits for a lock before it answers BUSY, milliseconds. Default 50. */
+  readonly patience?: number;
+}
+
+export interface AttachOptions {
+  /** How long this thread waits for a lock before it answers BUSY, milliseconds. Default 5000. */
+  readonly patience?: number;
+}
+
+/** A reserved worker slot; survives structured cloning. Good for one attach. */
+export interface Ticket {
+  readonly zalloc: number;
+  readonly buffer: MemoryBuffer;
+  readonly base: number;
+  readonly idLow: number;
+  readonly idHigh: number;
+  /** Name of the worker to be: {generation, slot}. */
+  readonly name: number;
+}
+
+/** What `watch` needs of a worker (node:worker_threads). */
+export interface ExitingWorker {
+  once(event: "exit", listener: () => void): unknown;
+}
+
+const CREATOR_PATIENCE_MS = 50;
+const WORKER_PATIENCE_MS = 5000;
+/** Between two tries of a recovery that met a lock it could not have, milliseconds. */
+const RETRY_MS = 10;
+const DEFAULT_BYTES = 64 * 2 ** 20;
+const DEFAULT_BOOT_PAGES = 4;
+
+/** Memories this thread is attached to, by id. */
+const attached = new Map<string, Uma>();
+
+interface Parts extends ServiceParts {
+  readonly core: Core;
+  readonly registry: Registry;
+  readonly services: ZoneServices;
+  readonly verify: () => Verdict;
+}
+
+function compose(core: Core): Parts {
+  const records = createRecords(core.floor, core.heap);
+  const parts = {} as { -readonly [K in keyof Parts]: Parts[K] };
+  const services = createServices(core, parts);
+  const registry = createRegistry(core, records, createZoneFactory(core, services));
+  const closing: Closing = createClosing(core, records, registry, core.floor.cells.base + SB_DEAD_LINE);
+  const census = createCensus(core.floor, records, registry);
+  const recovery: Recovery = createRecovery(core, records, registry, closing);
+  const statistics: Statistics = createStatistics(core, records, registry, census);
+  return Object.assign(parts, {
+    core,
+    services,
+    registry,
+    closing,
+    census,
+    recovery,
+    statistics,
+    verify: createVerify(core, records, registry),
+  });
+}
+
+export class Uma {
+  private readonly parts: Parts;
+  private readonly key: string;
+
+  private constructor(parts: Parts, key: string) {
+    this.parts = parts;
+    this.key = key;
+    attached.set(key, this);
+  }
+
+  /**
+   * Makes a memory and attaches this thread to it.
+   * @throws UmaError ERR_UMA_OPTION; ERR_UMA_NO_SHARED_MEMORY where SharedArrayBuffer is missing.
+   */
+  static create(options: CreateOptions = {}): Uma {
+    if (options === null || typeof options !== "object") throw optionError("options", options, "an object");
+    const { base = 0, bootPages = DEFAULT_BOOT_PAGES } = options;
+    if (options.kind !== undefined && options.kind !== "shared" && options.kind !== "array")
+      throw optionError("kind", options.kind, '"shared" or "array"');
+    if (!Number.isInteger(bootPages) || bootPages < 0 || bootPages > 1024)
+      throw optionError("bootPages", bootPages, "an integer from 0 to 1024");
+    const patience = checkPatience(options.patience ?? CREATOR_PATIENCE_MS);
+    const buffer =
+      options.wasm !== undefined
+        ? acceptWasm(options.wasm)
+        : options.buffer !== undefined
+          ? acceptBuffer(options.buffer)
+          : makeBuffer(options.kind ?? "shared", options.bytes ?? DEFAULT_BYTES);
+    checkBase(base, buffer.byteLength);
+    const workers = options.workers ?? defaultWorkers(buffer.byteLength - base);
+    checkWorkers(workers);
+    const cells = createCells(buffer, base, threadCanWait(buffer));
+    cells.u8.fill(0, base, Math.min(buffer.byteLength, base + 2 * 4096));
+    const geometry = layOut(cells, workers, bootPages);
+    const name = createSlots(cells, geometry.slots, workers).reserve(0);
+    createSlots(cells, geometry.slots, workers).adopt(name);
+    const core = createCore(createFloor(cells, geometry, name, patience));
+    core.heap.init();
+    declareReady(cells);
+    return new Uma(compose(core), keyOf(geometry));
+  }
+
+  /**
+   * Attaches this thread by the ticket it was given. A second call in the same thread returns the first attachment's.
+   * @throws UmaError ERR_UMA_TICKET, ERR_UMA_NOT_A_MEMORY, ERR_UMA_VERSION, ERR_UMA_BYTE_ORDER.
+   */
+  static attach(ticket: Ticket, options: AttachOptions = {}): Uma {
+    const patience = checkPatience(options.patience ?? WORKER_PATIENCE_MS);
+    const { cells, geometry } = openTicket(ticket);
+    const key = keyOf(geometry);
+    const known = attached.get(key);
+    if (known !== undefined) {
+      if (known.name === ticket.name) return known;
+      throw new UmaError("ERR_UMA_TICKET", "this thread is attached to that memory already; one attachment a memory and thread", {
+        value: slotOf(ticket.name),
+      });
+    }
+    const floor = createFloor(cells, geometry, ticket.name, patience);
+    if (!floor.slots.adopt(ticket.name)) {
+      throw new UmaError("ERR_UMA_TICKET", `the ticket for slot ${slotOf(ticket.name)} was used before, or its reservation was withdrawn`, {
+        value: slotOf(ticket.name),
+      });
+    }
+    return new Uma(compose(createCore(floor)), key);
+  }
+
+  /** This worker's name {generation, slot}, and its slot. */
+  get name(): number {
+    return this.parts.core.floor.me;
+  }
+
+  get slot(): number {
+    return this.parts.core.floor.slot;
+  }
+
+  /** The buffer the memory lies in. */
+  get buffer(): MemoryBuffer {
+    return this.parts.core.floor.cells.buffer;
+  }
+
+  /** Views of the memory, indexed by item address in the view's own units. */
+  get views(): Views {
+    return this.parts.core.views;
+  }
+
+  /** Why the last `tryAlloc` of this thread returned 0. */
+  get lastFailure(): Failure {
+    return failureName(this.parts.core.failure);
+  }
+
+  /**
+   * Opens a zone, making it if there is none of that name.
+   * @throws UmaError ERR_UMA_ZONE_MISMATCH when it exists with another size, layout, hooks or flags; ERR_UMA_EMPTY; ERR_UMA_BUSY.
+   */
+  open(definition: ZoneDefinition): Zone {
+    this.check();
+    return this.parts.registry.open(definition);
+  }
+
+  /**
+   * Reserves a slot for a worker to come.
+   * @throws UmaError ERR_UMA_NO_SLOT when all are taken (raise the option `workers`); ERR_UMA_NO_SHARED_MEMORY for kind "array".
+   */
+  ticket(): Ticket {
+    this.check();
+    const { floor } = this.parts.core;
+    if (!isShared(floor.cells.buffer)) {
+      throw new UmaError(
+        "ERR_UMA_NO_SHARED_MEMORY",
+        'a memory of kind "array" belongs to one thread: make it of kind "shared" for tickets',
+      );
+    }
+    const name = floor.slots.reserve(floor.me);
+    if (name === 0) {
+      throw new UmaError(
+        "ERR_UMA_NO_SLOT",
+        `all ${floor.slots.count} worker slots are taken; raise the option workers, or reap dead workers`,
+        {
+          value: floor.slots.count,
+        },
+      );
+    }
+    const { base, idLow, idHigh } = floor.geometry;
+    return { zalloc: LAYOUT_VERSION, buffer: floor.cells.buffer, base, idLow, idHigh, name };
+  }
+
+  /**
+   * Recovers a worker that is certainly dead: its `exit` event has come, or it can never run again.
+   * @param who - the worker's ticket, or its slot number for whoever is in it now.
+   * @returns what it left; `done` is false when a lock was out of reach: call again. null when there was nothing (more) to do.
+   */
+  reap(who: Ticket | number): RecoveryReport | null {
+    this.check();
+    const { slots, slot } = this.parts.core.floor;
+    const name = typeof who === "number" ? slots.tenant(checkSlot(who, slots.count)) : who.name;
+    if (slotOf(name) === slot) throw new UmaError("ERR_UMA_OPTION", "a worker cannot reap itself", { value: slot });
+    slots.certify(name);
+    const report = this.parts.recovery.run(name);
+    if (report !== null && report.done) {
+      for (const child of report.children) {
+        slots.certify(child);
+        this.parts.recovery.run(child);
+      }
+    }
+    return report;
+  }
+
+  /**
+   * Recovers a worker when it exits (Node).
+   * @returns resolves with what it left once that is done.
+   */
+  watch(worker: ExitingWorker, ticket: Ticket): Promise<RecoveryReport | null> {
+    this.check();
+    return new Promise((resolve) => {
+      const tryIt = (): void => {
+        const report = this.parts.core.attached ? this.reap(ticket) : null;
+        if (report === null && this.parts.core.attached && this.parts.core.floor.slots.isDead(ticket.name)) setTimeout(tryIt, RETRY_MS);
+        else if (report !== null && !report.done) setTimeout(tryIt, RETRY_MS);
+        else resolve(report);
+      };
+      worker.once("exit", tryIt);
+    });
+  }
+
+  /** Does what other workers have asked of this one: to be called now and then by a thread that rarely frees. */
+  poll(): void {
+    this.check();
+    const { core, recovery } = this.parts;
+    core.floor.locks.mend();
+    recovery.finishOwnFrames();
+    for (const z of core.open) {
+      if (z !== undefined && !z.closed && Atomics.load(core.floor.cells.i32, z.line + LINE_REASONS) !== 0) this.parts.services.attend(z);
+    }
+  }
+
+  /** Checks every invariant. Sees all only while nobody is at work. */
+  verify(): Verdict {
+    return this.parts.verify();
+  }
+
+  stats(): MemoryStatistics {
+    return this.parts.statistics.ofMemory();
+  }
+
+  /** The table of `vmstat -z`, a line at a time. */
+  table(): Generator<string, void, void> {
+    return zoneTable(this.stats().zones);
+  }
+
+  /** The core, for what is built on zones inside this library. @internal */
+  get core(): Core {
+    return this.parts.core;
+  }
+
+  /**
+   * Leaves the memory in order: closes all zones and frees the slot. Items that are still this worker's are dealt with as if it
+   * had died: kept and reported, or freed, by each zone's policy.
+   */
+  detach(): RecoveryReport {
+    this.check();
+    const { core, closing, recovery } = this.parts;
+    const { floor } = core;
+    floor.locks.mend();
+    recovery.finishOwnFrames();
+    const report = recovery.leave();
+    for (const z of core.open) if (z !== undefined) closing.close(z);
+    core.attached = false;
+    attached.delete(this.key);
+    floor.slots.retire(floor.me);
+    return report;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.parts.core.attached) this.detach();
+  }
+
+  private check(): void {
+    if (!this.parts.core.attached) throw new UmaError("ERR_UMA_DETACHED", "this thread has detached from the memory");
+  }
+}
+
+function checkSlot(slot: number, count: number): number {
+  if (!Number.isInteger(slot) || slot < 1 || slot > count) throw optionError("slot", slot, `an integer from 1 to ${count}`);
+  return slot;
+}
+
+function checkPatience(patience: number): number {
+  if (typeof patience !== "number" || !(patience >= 0) || patience > 60_000)
+    throw optionError("patience", patience, "0 to 60000 (milliseconds)");
+  return patience;
+}
+
+function keyOf(g: Geometry): string {
+  return `${g.idLow}:${g.idHigh}:${g.base}`;
+}
+
+function openTicket(ticket: Ticket): { cells: ReturnType<typeof createCells>; geometry: Geometry } {
+  if (ticket === null || typeof ticket !== "object" || typeof ticket.zalloc !== "number" || typeof ticket.name !== "number") {
+    throw new UmaError("ERR_UMA_TICKET", "attach needs what uma.ticket() returned, handed over in workerData or a message");
+  }
+  if (ticket.zalloc !== LAYOUT_VERSION) {
+    throw new UmaError("ERR_UMA_VERSION", `the ticket is of layout version ${ticket.zalloc}, this library's is ${LAYOUT_VERSION}`, {
+      value: ticket.zalloc,
+    });
+  }
+  if (!isShared(ticket.buffer))
+    throw new UmaError("ERR_UMA_TICKET", "the ticket's buffer is no SharedArrayBuffer (was it copied through JSON?)");
+  checkBase(ticket.base, ticket.buffer.byteLength);
+  const cells = createCells(ticket.buffer, ticket.base, threadCanWait(ticket.buffer));
+  const geometry = readGeometry(cells);
+  if (geometry.idLow !== ticket.idLow || geometry.idHigh !== ticket.idHigh) {
+    throw new UmaError("ERR_UMA_TICKET", "the ticket is of another memory");
+  }
+  if (slotOf(ticket.name) < 1 || slotOf(ticket.name) > geometry.workers) {
+    throw new UmaError("ERR_UMA_TICKET", `the ticket names slot ${slotOf(ticket.name)}; there are ${geometry.workers}`, {
+      value: slotOf(ticket.name),
+    });
+  }
+  return { cells, geometry };
+}

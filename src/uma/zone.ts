@@ -1,0 +1,655 @@
+/**
+ * Zones: what the user allocates from. The hot path is here and nowhere else.
+ *
+ * **alloc** reads the topmost item of this worker's alloc bucket, marks it, and stores the lowered position: that one store is
+ * the commit. Until then the item is in the bucket, whatever its mark says (*the bucket beats the mark*). **free** of one's own
+ * item stores it on top, raises the position, then clears the mark. No Atomics, no allocation, no call. Where the bucket is empty
+ * or full, where another worker has asked for attention (TOP = 0), or where anything about the address is not as it should be, the
+ * path leaves into `allocSlow` and `freeSlow`.
+ *
+ * Classes: all zones without hooks share one; a zone with hooks gets a class of its own from the factory, with the hooks as
+ * constants, because a call site that sees the hooks of eight zones in one class pays 10 ns for it. A zone with checks off has
+ * no marks. The factory runs once for each attachment, so that the views are constants of its closure.
+ *
+ * The position's low bits: 7 = empty (bucket windows are 128 words, the first 8 its header). `(sp & 127) − 8 | n` is negative
+ * when the bucket is empty or when the 31-bit counter n has run over, so that one test covers both.
+ */
+import { UmaError, optionError } from "../backend/memory/errors.ts";
+import {
+  BUCKET_EMPTY,
+  BUCKET_MASK,
+  KEG_HOOKS,
+  KEG_ITEMS,
+  LINE_ALLOCS,
+  LINE_ALLOCS_HIGH,
+  LINE_FAILS,
+  LINE_REASONS,
+  LINE_REMOTE,
+  LINE_SP,
+  LINE_TOP,
+  MARK_BUSY,
+  MARK_FREE,
+  PTE_DELTA,
+  SLOT_JOURNAL_COUNT,
+  SLOT_PENDING_LOCK,
+} from "../backend/memory/layout.ts";
+import type { AllocPages, FreePages, PageSupplier } from "../backend/supplier/page-supplier.ts";
+import { createUserPages } from "../backend/supplier/user-pages.ts";
+import type { ZoneHandle } from "./cache.ts";
+import type { Core } from "./core.ts";
+import { type ZoneDefinition, FLAG_UNCHECKED, FLAG_ZERO, FLAG_ZINIT } from "./definition.ts";
+import { type Ctor, type Dtor, type Fini, HOOK_PAGES, type Init } from "./hooks.ts";
+import { hookError } from "./keg.ts";
+import { BUSY, EMPTY, LIMIT, OK, type Outcome, REFUSED, failureName } from "./outcome.ts";
+import type { ZoneStatistics } from "./statistics.ts";
+
+/** A zone as one thread has it open. Item addresses are byte addresses in the memory; 0 is NULL. */
+export interface Zone extends ZoneHandle {
+  readonly id: number;
+  readonly tag: number;
+  readonly size: number;
+  readonly definition: ZoneDefinition;
+  /** Item size as laid out, bytes. */
+  readonly rsize: number;
+  closed: boolean;
+  line: number;
+  /** Takes an item. @throws UmaError ERR_UMA_EMPTY, ERR_UMA_LIMIT, ERR_UMA_BUSY, ERR_UMA_HOOK. */
+  alloc(arg?: unknown): number;
+  /** Takes an item, 0 when there is none (see `uma.lastFailure`). Never waits longer than for a lock. */
+  tryAlloc(arg?: unknown): number;
+  /** Frees an item, whoever allocated it; 0 is ignored. */
+  free(item: number, arg?: unknown): void;
+  /** Builds slabs until at least `count` items are free in them. @throws UmaError ERR_UMA_EMPTY, ERR_UMA_BUSY, ERR_UMA_HOOK. */
+  prealloc(count: number): void;
+  /** Gives what is cached here and in the depot back to the slabs, and empty slabs back to the supplier. */
+  reclaim(): Reclaimed;
+  /** Destroys the zone for everybody. @throws UmaError ERR_UMA_OUTSTANDING with the count, unless forced. */
+  destroy(options?: DestroyOptions): LeakReport;
+  /** Closes the zone in this thread; its items stay. */
+  close(): void;
+  /** Hands one's own item to the worker in `slot`: mark first, send afterwards. @throws UmaError ERR_UMA_NOT_OWNER. */
+  transfer(item: number, slot: number): void;
+  /** Takes over an item whose owner has died. @returns false when it is none (any more). */
+  adopt(item: number): boolean;
+  /** The items that are this worker's: also those transferred to it that it was never told of. */
+  owned(): Generator<number, void, void>;
+  /** Slot that owns the item; 0 = it is free, 127 = its owner is dead. */
+  ownerOf(item: number): number;
+  stats(): ZoneStatistics;
+  /** Replaces the supplier (allocf); with {@link setFreef}, before the first allocation. @throws UmaError ERR_UMA_TOO_LATE. */
+  setAllocf(allocPages: AllocPages): void;
+  setFreef(freePages: FreePages): void;
+  [Symbol.dispose](): void;
+  /** Finishes the free of an item that is BUSY in this worker's name. @returns false when a lock was out of reach. */
+  settle(item: number): boolean;
+}
+
+/** What `open` hands to the factory. */
+export interface ZonePlace {
+  readonly id: number;
+  readonly zone: number;
+  readonly keg: number;
+  readonly line: number;
+  readonly tag: number;
+  readonly shift: number;
+  readonly unitMask: number;
+  readonly rsize: number;
+  readonly supplier: PageSupplier;
+}
+
+/** What zones need of the parts above them. */
+export interface ZoneServices {
+  /** Does what other workers have asked for. */
+  attend(z: Zone): void;
+  /** Completes intent frames that had to be left. */
+  finishFrames(): void;
+  prealloc(z: Zone, count: number): void;
+  reclaim(z: Zone): Reclaimed;
+  destroy(z: Zone, options: DestroyOptions): LeakReport;
+  close(z: Zone): void;
+  owned(z: Zone): Generator<number, void, void>;
+  statistics(z: Zone): ZoneStatistics;
+}
+
+/** What a reclaim gave back. */
+export interface Reclaimed {
+  /** Slabs and bytes given back to the supplier. */
+  readonly slabs: number;
+  readonly bytes: number;
+}
+
+export interface DestroyOptions {
+  /** Destroy although items are outstanding; they are reported, and must not be used any more. */
+  readonly force?: boolean;
+}
+
+/** What was outstanding when a zone was destroyed. */
+export interface LeakReport {
+  readonly zone: string;
+  readonly outstanding: number;
+  /** Addresses and owners' slots (127: the owner is dead) of the first of them. */
+  readonly items: readonly { readonly item: number; readonly owner: number }[];
+}
+
+export interface ZoneFactory {
+  make(definition: ZoneDefinition, place: ZonePlace): Zone;
+}
+
+/** Deep enough a stack for the longest slow path: found out before a lock is taken, not while it is held. */
+const STACK_PROBE_FRAMES = 24;
+
+export function createZoneFactory(core: Core, services: ZoneServices): ZoneFactory {
+  const { i32, u8, f64 } = core.floor.cells;
+  const { caches, items, views, unfinished } = core;
+  const { locks, slot, slotWord } = core.floor;
+  const ME = slot;
+  const MINE_BUSY = slot | MARK_BUSY;
+  const PT = core.floor.geometry.pageTable;
+  const LOW = core.floor.geometry.heapStart;
+  const SPAN = core.floor.geometry.heapEnd - LOW;
+
+  function probeStack(depth: number): number {
+    return depth === 0 ? 0 : 1 + probeStack(depth - 1);
+  }
+
+  /** The beginning of every slow path. */
+  function enter(z: Zone): void {
+    if (z.closed) throw closedError(z);
+    if (z.inHook > 0) {
+      throw new UmaError("ERR_UMA_HOOK_RECURSION", `an init or fini hook of zone "${z.name}" used its own zone`, { zone: z.name });
+    }
+    probeStack(STACK_PROBE_FRAMES);
+    if (i32[slotWord + SLOT_PENDING_LOCK] !== 0 || i32[slotWord + SLOT_JOURNAL_COUNT] !== 0) locks.mend();
+    if (Atomics.load(i32, z.line + LINE_REASONS) !== 0) {
+      services.attend(z);
+      if (z.closed) throw closedError(z);
+    }
+    if (core.floor.intents.abandoned()) services.finishFrames();
+    if (unfinished.length > 0) finishFrees();
+  }
+
+  function closedError(z: Zone): UmaError {
+    return new UmaError("ERR_UMA_ZONE_CLOSED", `zone "${z.name}" is closed in this thread, or was destroyed`, { zone: z.name });
+  }
+
+  function finishFrees(): void {
+    for (let n = unfinished.length; n > 0; n--) {
+      const { zone, item } = unfinished.shift() as { zone: Zone; item: number };
+      if (!put(zone, item)) unfinished.push({ zone, item });
+    }
+  }
+
+  /** Takes an item, BUSY in this worker's name; 0 and `core.failure` when there is none. */
+  function take(z: Zone): number {
+    enter(z);
+    const line = z.line;
+    for (;;) {
+      const sp = i32[line + LINE_SP];
+      if ((sp & BUCKET_MASK) > BUCKET_EMPTY) {
+        const p = i32[sp];
+        if (z.checks) u8[markIndex(z, p)] = MINE_BUSY;
+        i32[line + LINE_SP] = sp - 1;
+        countAlloc(line);
+        return p;
+      }
+      let outcome: Outcome = caches.refill(z);
+      if (outcome === OK) continue;
+      if (outcome === EMPTY) {
+        const p = caches.takeSingle(z);
+        if (p !== 0) {
+          countAlloc(line);
+          return p;
+        }
+        outcome = caches.outcome();
+      }
+      core.failure = outcome;
+      i32[line + LINE_FAILS]++;
+      return 0;
+    }
+  }
+
+  function countAlloc(line: number): void {
+    const n = i32[line + LINE_ALLOCS];
+    if (n >= 0 && n < 0x7fffffff) {
+      i32[line + LINE_ALLOCS] = n + 1;
+      return;
+    }
+    i32[line + LINE_ALLOCS] = (n + 1) & 0x7fffffff;
+    i32[line + LINE_ALLOCS_HIGH]++;
+  }
+
+  function uncountAlloc(line: number): void {
+    i32[line + LINE_ALLOCS]--;
+    i32[line + LINE_FAILS]++;
+  }
+
+  /** Puts an item that is BUSY in this worker's name into a bucket or its slab. @returns false when a lock was out of reach. */
+  function put(z: Zone, p: number): boolean {
+    // A hook has closed or destroyed the zone meanwhile: there are no buckets any more.
+    if (z.closed) return caches.giveSingle(z, p) === OK;
+    const line = z.line;
+    for (;;) {
+      const sp = i32[line + LINE_SP];
+      if ((sp & BUCKET_MASK) < i32[line + LINE_TOP]) {
+        i32[sp + 1] = p;
+        i32[line + LINE_SP] = sp + 1;
+        if (z.checks) u8[markIndex(z, p)] = MARK_FREE;
+        return true;
+      }
+      let outcome: Outcome = caches.makeRoom(z);
+      if (outcome === OK) continue;
+      if (outcome === EMPTY) outcome = caches.giveSingle(z, p);
+      return outcome === OK;
+    }
+  }
+
+  /** The end of every free: the item is BUSY in this worker's name and done with dtor. Never fails. */
+  function finishFree(z: Zone, p: number): void {
+    if (!put(z, p)) unfinished.push({ zone: z, item: p });
+  }
+
+  function markIndex(z: Zone, p: number): number {
+    return (i32[((p >>> 12) << 2) + PT + PTE_DELTA] + (p >> z.shift)) | 0;
+  }
+
+  function failed(z: Zone): UmaError {
+    const { failure } = core;
+    const name = failureName(failure);
+    if (failure === LIMIT)
+      return new UmaError("ERR_UMA_LIMIT", `zone "${z.name}" is at its limit; raise the option limit, or free items`, { zone: z.name });
+    if (failure === BUSY)
+      return new UmaError("ERR_UMA_BUSY", `zone "${z.name}": a lock could not be had in time; try again`, { zone: z.name });
+    if (failure === REFUSED) return new UmaError("ERR_UMA_HOOK", `a hook of zone "${z.name}" refused the item`, { zone: z.name });
+    return new UmaError(
+      "ERR_UMA_EMPTY",
+      `no memory for an item of zone "${z.name}" (${z.size} bytes): ${name}; raise the option bytes of the memory`,
+      {
+        zone: z.name,
+        value: z.size,
+      },
+    );
+  }
+
+  /** What all zones have; the hot methods are in the classes below. */
+  abstract class Base implements Zone {
+    closed = false;
+    inHook = 0;
+    line: number;
+    readonly tag: number;
+    readonly shift: number;
+    readonly unitMask: number;
+    readonly zone: number;
+    readonly keg: number;
+    readonly id: number;
+    readonly name: string;
+    readonly size: number;
+    readonly rsize: number;
+    readonly checks: boolean;
+    readonly init: Init | null;
+    readonly fini: Fini | null;
+    readonly zeroInit: boolean;
+    readonly definition: ZoneDefinition;
+    supplier: PageSupplier;
+    private allocPages: AllocPages | null;
+    private freePages: FreePages | null;
+
+    constructor(definition: ZoneDefinition, place: ZonePlace) {
+      this.line = place.line;
+      this.tag = place.tag;
+      this.shift = place.shift;
+      this.unitMask = place.unitMask;
+      this.zone = place.zone;
+      this.keg = place.keg;
+      this.id = place.id;
+      this.name = definition.name;
+      this.size = definition.size;
+      this.rsize = place.rsize;
+      this.checks = (definition.flags & FLAG_UNCHECKED) === 0;
+      this.init = definition.init;
+      this.fini = definition.fini;
+      this.zeroInit = (definition.flags & FLAG_ZINIT) !== 0;
+      this.definition = definition;
+      this.supplier = place.supplier;
+      this.allocPages = definition.allocPages;
+      this.freePages = definition.freePages;
+    }
+
+    abstract alloc(arg?: unknown): number;
+    abstract tryAlloc(arg?: unknown): number;
+    abstract free(item: number, arg?: unknown): void;
+
+    hide(): void {
+      if (this.inHook === 0) caches.hide(this.line);
+    }
+
+    show(): void {
+      if (this.inHook === 0) caches.show(this);
+    }
+
+    settle(item: number): boolean {
+      return put(this, item);
+    }
+
+    prealloc(count: number): void {
+      enter(this);
+      services.prealloc(this, count);
+    }
+
+    reclaim(): Reclaimed {
+      enter(this);
+      return services.reclaim(this);
+    }
+
+    destroy(options: DestroyOptions = {}): LeakReport {
+      enter(this);
+      return services.destroy(this, options);
+    }
+
+    close(): void {
+      if (this.closed) return;
+      enter(this);
+      services.close(this);
+    }
+
+    [Symbol.dispose](): void {
+      this.close();
+    }
+
+    transfer(item: number, to: number): void {
+      enter(this);
+      items.transfer(this, item, to);
+    }
+
+    adopt(item: number): boolean {
+      enter(this);
+      return items.adopt(this, item);
+    }
+
+    owned(): Generator<number, void, void> {
+      enter(this);
+      return services.owned(this);
+    }
+
+    ownerOf(item: number): number {
+      return items.ownerOf(this, item);
+    }
+
+    stats(): ZoneStatistics {
+      return services.statistics(this);
+    }
+
+    setAllocf(allocPages: AllocPages): void {
+      this.mayChangeSupplier("setAllocf", allocPages);
+      this.allocPages = allocPages;
+      this.rewireSupplier();
+    }
+
+    setFreef(freePages: FreePages): void {
+      this.mayChangeSupplier("setFreef", freePages);
+      this.freePages = freePages;
+      this.rewireSupplier();
+    }
+
+    private mayChangeSupplier(what: string, given: unknown): void {
+      enter(this);
+      if (typeof given !== "function") throw optionError(what, given, "a function", this.name);
+      const items = i32[this.keg + KEG_ITEMS];
+      if (items === 0) return;
+      throw new UmaError("ERR_UMA_TOO_LATE", `${what} of zone "${this.name}" after its first allocation: it has ${items} items`, {
+        zone: this.name,
+        value: items,
+      });
+    }
+
+    /** One alone is completed by the arena's other half, which knows only pages of its own. */
+    private rewireSupplier(): void {
+      const none: AllocPages = () => 0;
+      this.supplier = createUserPages(core.floor, this.allocPages ?? none, this.freePages ?? (() => undefined));
+      i32[this.keg + KEG_HOOKS] |= HOOK_PAGES;
+    }
+
+    /** Finds out what is wrong with a free, or does it the long way. */
+    freeSlow(p: number, dtor: Dtor | null, arg: unknown): void {
+      if (p === 0) return;
+      enter(this);
+      const mark = items.check(this, p);
+      if (!this.checks) {
+        // Believed, as the zone was made with checks off; nothing but the address is known of it.
+        runDtor(this, p, dtor, arg);
+        return;
+      }
+      if (items.claim(this, p, mark)) f64[(this.line + LINE_REMOTE) >> 1]++;
+      runDtor(this, p, dtor, arg);
+    }
+  }
+
+  function runDtor(z: Zone, p: number, dtor: Dtor | null, arg: unknown): void {
+    if (dtor === null) {
+      finishFree(z, p);
+      return;
+    }
+    try {
+      dtor(p, arg, views);
+    } catch (cause) {
+      finishFree(z, p);
+      throw hookError("dtor", z.name, p, cause);
+    }
+    finishFree(z, p);
+  }
+
+  class PlainZone extends Base {
+    alloc(): number {
+      const c = this.line;
+      const sp = i32[c];
+      const n = i32[c + 2];
+      if ((((sp & 127) - 8) | n) >= 0) {
+        const p = i32[sp];
+        u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;
+        i32[c] = sp - 1;
+        i32[c + 2] = n + 1;
+        return p;
+      }
+      return this.allocSlow(true) | 0;
+    }
+
+    tryAlloc(): number {
+      const c = this.line;
+      const sp = i32[c];
+      const n = i32[c + 2];
+      if ((((sp & 127) - 8) | n) >= 0) {
+        const p = i32[sp];
+        u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;
+        i32[c] = sp - 1;
+        i32[c + 2] = n + 1;
+        return p;
+      }
+      return this.allocSlow(false) | 0;
+    }
+
+    free(p: number): void {
+      if ((p | 0) === p && (p - LOW) >>> 0 < SPAN) {
+        const e = ((p >>> 12) << 2) + PT;
+        if (i32[e] === this.tag && (p & this.unitMask) === 0) {
+          const m = (i32[e + 1] + (p >> this.shift)) | 0;
+          const c = this.line;
+          const sp = i32[c];
+          if (u8[m] === ME && (sp & 127) < i32[c + 1]) {
+            i32[sp + 1] = p;
+            i32[c] = sp + 1;
+            u8[m] = 0;
+            return;
+          }
+        }
+      }
+      this.freeSlow(p, null, undefined);
+    }
+
+    allocSlow(must: boolean): number {
+      const p = take(this);
+      if (p !== 0) {
+        u8[markIndex(this, p)] = ME;
+        return p;
+      }
+      if (must) throw failed(this);
+      return 0;
+    }
+  }
+
+  class UncheckedZone extends Base {
+    alloc(): number {
+      const c = this.line;
+      const sp = i32[c];
+      const n = i32[c + 2];
+      if ((((sp & 127) - 8) | n) >= 0) {
+        i32[c] = sp - 1;
+        i32[c + 2] = n + 1;
+        return i32[sp];
+      }
+      return this.allocSlow(true) | 0;
+    }
+
+    tryAlloc(): number {
+      const c = this.line;
+      const sp = i32[c];
+      const n = i32[c + 2];
+      if ((((sp & 127) - 8) | n) >= 0) {
+        i32[c] = sp - 1;
+        i32[c + 2] = n + 1;
+        return i32[sp];
+      }
+      return this.allocSlow(false) | 0;
+    }
+
+    free(p: number): void {
+      const c = this.line;
+      const sp = i32[c];
+      if ((sp & 127) < i32[c + 1] && p !== 0) {
+        i32[sp + 1] = p;
+        i32[c] = sp + 1;
+        return;
+      }
+      this.freeSlow(p, null, undefined);
+    }
+
+    allocSlow(must: boolean): number {
+      const p = take(this);
+      if (p === 0 && must) throw failed(this);
+      return p;
+    }
+  }
+
+  /** A class for one zone with hooks: they are constants of this call. */
+  function hookedClass(ctor: Ctor | null, dtor: Dtor | null, zero: boolean): new (d: ZoneDefinition, place: ZonePlace) => Zone {
+    return class HookedZone extends Base {
+      alloc(arg?: unknown): number {
+        const c = this.line;
+        const sp = i32[c];
+        const n = i32[c + 2];
+        if ((((sp & 127) - 8) | n) >= 0) {
+          const p = i32[sp];
+          if (this.checks) u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = MINE_BUSY;
+          i32[c] = sp - 1;
+          i32[c + 2] = n + 1;
+          return this.construct(p, arg, true) | 0;
+        }
+        return this.allocSlow(arg, true) | 0;
+      }
+
+      tryAlloc(arg?: unknown): number {
+        const c = this.line;
+        const sp = i32[c];
+        const n = i32[c + 2];
+        if ((((sp & 127) - 8) | n) >= 0) {
+          const p = i32[sp];
+          if (this.checks) u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = MINE_BUSY;
+          i32[c] = sp - 1;
+          i32[c + 2] = n + 1;
+          return this.construct(p, arg, false) | 0;
+        }
+        return this.allocSlow(arg, false) | 0;
+      }
+
+      /** The item is BUSY in this worker's name; on refusal it goes back without dtor. */
+      construct(p: number, arg: unknown, must: boolean): number {
+        if (zero) u8.fill(0, p, p + this.size);
+        if (ctor !== null) {
+          let accepted: boolean | void;
+          try {
+            accepted = ctor(p, arg, views);
+          } catch (cause) {
+            this.refused(p);
+            throw hookError("ctor", this.name, p, cause);
+          }
+          if (accepted === false) {
+            this.refused(p);
+            core.failure = REFUSED;
+            if (must) throw failed(this);
+            return 0;
+          }
+        }
+        if (this.checks) u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;
+        return p;
+      }
+
+      refused(p: number): void {
+        uncountAlloc(this.line);
+        finishFree(this, p);
+      }
+
+      free(p: number, arg?: unknown): void {
+        if ((p | 0) === p && (p - LOW) >>> 0 < SPAN && this.checks) {
+          const e = ((p >>> 12) << 2) + PT;
+          if (i32[e] === this.tag && (p & this.unitMask) === 0) {
+            const m = (i32[e + 1] + (p >> this.shift)) | 0;
+            if (u8[m] === ME) {
+              u8[m] = MINE_BUSY;
+              if (dtor !== null) this.destruct(p, arg);
+              // Only now: dtor may have used this zone.
+              const c = this.line;
+              const sp = i32[c];
+              if ((sp & 127) < i32[c + 1]) {
+                i32[sp + 1] = p;
+                i32[c] = sp + 1;
+                u8[m] = 0;
+                return;
+              }
+              this.finish(p);
+              return;
+            }
+          }
+        }
+        this.freeSlow(p, dtor, arg);
+      }
+
+      destruct(p: number, arg: unknown): void {
+        try {
+          (dtor as Dtor)(p, arg, views);
+        } catch (cause) {
+          this.finish(p);
+          throw hookError("dtor", this.name, p, cause);
+        }
+      }
+
+      finish(p: number): void {
+        finishFree(this, p);
+        if (Atomics.load(i32, this.line + LINE_REASONS) !== 0) services.attend(this);
+      }
+
+      allocSlow(arg: unknown, must: boolean): number {
+        const p = take(this);
+        if (p !== 0) return this.construct(p, arg, must);
+        if (must) throw failed(this);
+        return 0;
+      }
+    };
+  }
+
+  function make(definition: ZoneDefinition, place: ZonePlace): Zone {
+    const { ctor, dtor, flags } = definition;
+    const zero = (flags & FLAG_ZERO) !== 0;
+    if (ctor !== null || dtor !== null || zero) return new (hookedClass(ctor, dtor, zero))(definition, place);
+    return (flags & FLAG_UNCHECKED) !== 0 ? new UncheckedZone(definition, place) : new PlainZone(definition, place);
+  }
+
+  return { make };
+}
