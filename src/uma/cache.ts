@@ -196,7 +196,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
 
   /** Sees to it, under the keg's lock, that SP names a bucket. @returns false when the zone has none at hand. */
   function haveBucket(z: ZoneHandle): boolean {
-    const { line, zone } = z;
+    const { line } = z;
     if (i32[line + LINE_SP] !== NO_BUCKET) return true;
     if (i32[line + LINE_SPARE] !== 0) {
       set(line + LINE_SP, i32[line + LINE_SPARE]);

@@ -16,17 +16,17 @@ import { JOURNAL_ENTRIES, SLOT_JOURNAL, SLOT_JOURNAL_COUNT } from "./layout.ts";
 
 export interface Journal {
   /** Stores `value` in word `w` as part of the transaction. */
-  set(w: number, value: number): void;
+  readonly set: (w: number, value: number) => void;
   /** Adds `delta` to word `w` as part of the transaction. */
-  add(w: number, delta: number): void;
+  readonly add: (w: number, delta: number) => void;
   /** Stores `value` in byte `at` as part of the transaction. */
-  setByte(at: number, value: number): void;
+  readonly setByte: (at: number, value: number) => void;
   /** Makes the transaction's changes final. */
-  commit(): void;
+  readonly commit: () => void;
   /** Entries that the open transaction can still take. */
-  room(): number;
+  readonly room: () => number;
   /** Undoes the open transaction of the slot at word `slotWord`, if there is one; repeatable. */
-  undo(slotWord: number): void;
+  readonly undo: (slotWord: number) => void;
 }
 
 /** The journal of the slot whose record begins at word `slotWord`. */
