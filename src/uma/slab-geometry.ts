@@ -13,7 +13,7 @@
 import { HEADER_CLASS_STEP_BYTES, PAGE_BYTES, SLAB_BITS } from "../backend/memory/layout.ts";
 
 /** Smallest item, bytes, and so the smallest alignment (UMA_SMALLEST_UNIT of 2002: a page / 256). */
-export const SMALLEST_UNIT_BYTES = PAGE_BYTES / 256;
+export const SMALLEST_UNIT_BYTES: number = PAGE_BYTES / 256;
 /** Items of a slab at most (FreeBSD's SLAB_MAX_SETSIZE order of magnitude). */
 export const SLAB_MAX_ITEMS = 512;
 /** Share of a slab that must be items, percent, for the search to stop. */

@@ -16,9 +16,9 @@ export type MemoryBuffer = SharedArrayBuffer | ArrayBuffer;
 export type BufferKind = "shared" | "wasm" | "array";
 
 /** Smallest memory, bytes: the fixed regions for a few workers and some pages of heap. */
-export const MIN_MEMORY_BYTES = 128 * 1024;
+export const MIN_MEMORY_BYTES = 131_072;
 /** Largest memory, bytes: an address stays a non-negative int32. */
-export const MAX_MEMORY_BYTES = 2 ** 31;
+export const MAX_MEMORY_BYTES = 2_147_483_648;
 
 /** A `WebAssembly.Memory`, as far as it matters here. */
 export interface WasmMemory {

@@ -92,7 +92,7 @@ export const SB_DEAD_LINE = 48;
 /** Slab-header pool: per class (32-byte steps up to a page) the free list, and next and end of the page being carved. */
 export const SB_HEADER_CLASSES = 64;
 export const HEADER_CLASS_STEP_BYTES = 32;
-export const HEADER_CLASSES = PAGE_BYTES / HEADER_CLASS_STEP_BYTES;
+export const HEADER_CLASSES: number = PAGE_BYTES / HEADER_CLASS_STEP_BYTES;
 export const HEADER_CLASS_WORDS = 4;
 export const HC_FREE = 0;
 export const HC_NEXT = 1;
@@ -101,19 +101,19 @@ export const HC_TOTAL = 3;
 
 /** The heap arena's control block and, in the second page, the boundary tags it starts with. */
 export const SB_HEAP_ARENA = 1024;
-export const SB_BOOT_TAGS = 1024 + 256;
-export const SB_BOOT_HASH = 2048 - 64;
-export const SUPERBLOCK_BYTES = 2 * PAGE_BYTES;
+export const SB_BOOT_TAGS = 1280;
+export const SB_BOOT_HASH = 1984;
+export const SUPERBLOCK_BYTES: number = 2 * PAGE_BYTES;
 
 /** Zones at most: the directory is one page. */
-export const MAX_ZONES = PAGE_BYTES / 4;
+export const MAX_ZONES: number = PAGE_BYTES / 4;
 
 /* ── Worker slots ───────────────────────────────────────────────────────────────────────────────────────────────────────── */
 
 /** A mark has seven bits for its owner; 127 means ORPHAN. */
 export const MAX_WORKERS = 126;
 export const SLOT_WORDS = 320;
-export const SLOT_BYTES = SLOT_WORDS * 4;
+export const SLOT_BYTES: number = SLOT_WORDS * 4;
 
 /** {generation << 3 | state}; by compare-exchange only. */
 export const SLOT_STATE = 0;
@@ -145,7 +145,7 @@ export const SLOT_WAIT_TICKET = 13;
 export const SLOT_CHUNKS = 16;
 /** One bit a zone id: this worker has it open. Owner under the control lock; recovery. */
 export const SLOT_OPEN = 32;
-export const SLOT_OPEN_WORDS = MAX_ZONES / 32;
+export const SLOT_OPEN_WORDS: number = MAX_ZONES / 32;
 /** Intent frames. */
 export const SLOT_INTENTS = 64;
 export const INTENT_FRAMES = 8;
@@ -232,7 +232,7 @@ export const REASON_ORPHANS = 4;
 
 /** A bucket is an aligned window of 128 words: 8 of header, 120 items. */
 export const BUCKET_WORDS = 128;
-export const BUCKET_BYTES = BUCKET_WORDS * 4;
+export const BUCKET_BYTES: number = BUCKET_WORDS * 4;
 export const BUCKET_MASK = 127;
 /** Value of SP & 127 in an empty bucket: the last header word. */
 export const BUCKET_EMPTY = 7;
@@ -256,7 +256,7 @@ export const NO_BUCKET = 7;
 /* ── Zone and keg records ───────────────────────────────────────────────────────────────────────────────────────────────── */
 
 export const RECORD_WORDS = 128;
-export const RECORD_BYTES = RECORD_WORDS * 4;
+export const RECORD_BYTES: number = RECORD_WORDS * 4;
 
 /** Zone: identity; written under the control lock. */
 export const ZONE_NEXT_FREE = 0;
@@ -431,7 +431,7 @@ export const ARENA_NAME = 128;
 
 /** Boundary tag: one a segment, and one a span (its marker). */
 export const TAG_WORDS = 8;
-export const TAG_BYTES = TAG_WORDS * 4;
+export const TAG_BYTES: number = TAG_WORDS * 4;
 export const TAG_START = 0;
 export const TAG_SIZE = 1;
 export const TAG_KIND = 2;
