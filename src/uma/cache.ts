@@ -86,7 +86,7 @@ export interface Caches {
   show(z: ZoneHandle): void;
 }
 
-/** Items put back into slabs in one transaction: 12 entries each at the most. */
+/** Items put back into slabs in one transaction: 12 entries each at the most, and 13 for the bucket. */
 const PUTS_PER_COMMIT = 4;
 
 export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs): Caches {
@@ -398,22 +398,24 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     }
   }
 
-  /** Moves the items of the depot's first bucket into their slabs, a few a transaction, and the bucket to the empties. */
+  /** Moves the items of the depot's first bucket into their slabs, a few a transaction, and with the last of them the bucket to the empties. */
   function emptyFirst(zone: number, keg: number): void {
     const bucket = i32[zone + ZONE_FULL];
     for (;;) {
       const count = i32[bucket + BUCKET_COUNT];
       const now = Math.min(count, PUTS_PER_COMMIT);
-      if (now === 0) break;
       for (let n = 0; n < now; n++) slabs.put(keg, i32[bucket + BUCKET_EMPTY + count - n]);
+      add(zone + ZONE_ITEMS, -now);
+      if (now === count) {
+        unlinkFull(zone, bucket, count);
+        linkEmpty(zone, bucket);
+        commit();
+        return;
+      }
       set(bucket + BUCKET_COUNT, count - now);
       add(zone + ZONE_DEPOT_ITEMS, -now);
-      add(zone + ZONE_ITEMS, -now);
       commit();
     }
-    unlinkFull(zone, bucket, 0);
-    linkEmpty(zone, bucket);
-    commit();
   }
 
   function hide(line: number): void {

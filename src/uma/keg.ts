@@ -53,6 +53,7 @@ import {
   SLAB_KEG,
   SLAB_LIST,
   SLAB_START,
+  ZONE_ITEMS,
   ZONE_ORPHANS,
 } from "../backend/memory/layout.ts";
 import { NO_PAGES, PAGES_BUSY, type PageSupplier } from "../backend/supplier/page-supplier.ts";
@@ -363,7 +364,10 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
     try {
       publish(keg, slab, frame);
       set(slab + SLAB_INITED, ipers);
-      if (inited < ipers) set(i32[keg + KEG_ZONE] + ZONE_ORPHANS, 1);
+      if (inited < ipers) {
+        set(i32[keg + KEG_ZONE] + ZONE_ORPHANS, 1);
+        add(i32[keg + KEG_ZONE] + ZONE_ITEMS, ipers - inited);
+      }
       commit();
     } finally {
       locks.release();

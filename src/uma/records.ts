@@ -21,6 +21,7 @@ import {
   SB_KEG_FREE,
   SB_RECORD_END,
   SB_RECORD_NEXT,
+  SB_RECORD_PAGES,
   SB_ZONE_FREE,
   SLOT_CHUNKS,
 } from "../backend/memory/layout.ts";
@@ -45,7 +46,7 @@ export interface Records {
 export function createRecords(floor: Floor, heap: Heap): Records {
   const { i32 } = floor.cells;
   const { locks, intents, patienceMs, slotWord } = floor;
-  const { set, commit } = floor.journal;
+  const { set, add, commit } = floor.journal;
   const sb = floor.cells.base;
   const lock = sb + SB_CONTROL_LOCK;
 
@@ -87,6 +88,7 @@ export function createRecords(floor: Floor, heap: Heap): Records {
       let page = i32[frame + INTENT_EXTENT];
       if (page !== 0) {
         set(frame + INTENT_EXTENT, 0);
+        add(sb + SB_RECORD_PAGES, 1);
       } else {
         page = i32[sb + SB_BOOT_NEXT];
         if (page >= i32[sb + SB_BOOT_END]) return OK;

@@ -34,7 +34,6 @@ import {
   MARK_BUSY,
   MARK_FREE,
   MARK_ORPHAN,
-  MAX_ZONES,
   NO_BUCKET,
   PAGE_BYTES,
   PAGE_SHIFT,
@@ -44,8 +43,6 @@ import {
   SLOT_ISSUER,
   SLOT_RECOVERY_AT,
   SLOT_RECOVERY_PHASE,
-  STATE_LIVE,
-  STATE_RESERVED,
   TAG_KIND,
   TAG_NEXT,
   TAG_OWNER,
@@ -96,7 +93,7 @@ export interface RecoveryReport {
   /** Blocks straight from the arena: byte address and bytes. */
   readonly blocks: { readonly address: number; readonly bytes: number }[];
   /** Workers that this one had started: dead, too. */
-  readonly children: number[];
+  readonly children: RecoveryReport[];
 }
 
 export interface Recovery {
@@ -140,7 +137,10 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       slots.unclaim(name);
       return report;
     }
-    collectChildren(name, report);
+    if (recoverChildren(name, report) !== OK) {
+      slots.unclaim(name);
+      return report;
+    }
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     i32[at + SLOT_RECOVERY_AT] = 0;
     report.done = true;
@@ -149,7 +149,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   }
 
   function sweepLines(at: number, deadSlot: number): Outcome {
-    for (let id = 1; id < MAX_ZONES; id++) {
+    for (let id = registry.highest(); id > 0; id--) {
       if (!registry.isOpenBy(at, id)) continue;
       const zone = registry.recordOf(id);
       const line = records.lineOf(at, id);
@@ -309,7 +309,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   }
 
   function endOpenings(at: number, name: number): Outcome {
-    for (let id = 1; id < MAX_ZONES; id++) {
+    for (let id = registry.highest(); id > 0; id--) {
       const zone = registry.recordOf(id);
       if (zone === 0) continue;
       if (registry.isOpenBy(at, id) && !closing.endOpening(at, zone, handleOf(i32[zone + ZONE_KEG]))) return BUSY;
@@ -318,13 +318,17 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     return OK;
   }
 
-  function collectChildren(name: number, report: RecoveryReport): void {
+  /** The workers that a dead worker had started died with it (Node ends nested workers before their parent's exit). */
+  function recoverChildren(name: number, report: RecoveryReport): Outcome {
     for (let slot = 1; slot <= slots.count; slot++) {
-      const state = slots.state(slot);
-      if ((state === STATE_LIVE || state === STATE_RESERVED) && i32[slots.wordOf(slot) + SLOT_ISSUER] === name) {
-        report.children.push(slots.tenant(slot));
-      }
+      const child = slots.tenant(slot);
+      if (i32[slots.wordOf(slot) + SLOT_ISSUER] !== name || child === name) continue;
+      if (!slots.isDead(child) && !slots.certify(child)) continue;
+      const inner = run(child);
+      if (inner === null || !inner.done) return BUSY;
+      report.children.push(inner);
     }
+    return OK;
   }
 
   function leave(): RecoveryReport {

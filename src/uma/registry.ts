@@ -28,6 +28,7 @@ import {
   MAX_ZONES,
   NO_BUCKET,
   RECORD_WORDS,
+  SB_ZONE_HIGH,
   SB_ZONE_SERIAL,
   SLOT_OPEN,
   ZONE_BUCKET_CAP,
@@ -56,6 +57,8 @@ export interface Registry {
   open(definition: ZoneDefinition): Zone;
   /** Record of zone `id`, 0 = none. */
   recordOf(id: number): number;
+  /** Highest id that a zone ever had. */
+  highest(): number;
   /** Whether the worker whose slot is at `slotWord` has zone `id` open. */
   isOpenBy(slotWord: number, id: number): boolean;
 }
@@ -71,6 +74,10 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
 
   function recordOf(id: number): number {
     return i32[zoneDirectory + id];
+  }
+
+  function highest(): number {
+    return i32[sb + SB_ZONE_HIGH];
   }
 
   function isOpenBy(ofSlot: number, id: number): boolean {
@@ -102,7 +109,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
   }
 
   function find(name: Uint8Array): number {
-    for (let id = 1; id < MAX_ZONES; id++) {
+    for (let id = highest(); id > 0; id--) {
       const zone = recordOf(id);
       if (zone !== 0 && i32[zone + ZONE_STATE] === ZONE_STATE_LIVE && hasName(zone, name)) return id;
     }
@@ -193,6 +200,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     i32[keg + KEG_ZONE] = zone;
     set(sb + SB_ZONE_SERIAL, tag);
     set(zoneDirectory + id, zone);
+    if (id > highest()) set(sb + SB_ZONE_HIGH, id);
     return zone;
   }
 
@@ -232,5 +240,5 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     return made;
   }
 
-  return { open, recordOf, isOpenBy };
+  return { open, recordOf, highest, isOpenBy };
 }

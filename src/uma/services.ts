@@ -6,7 +6,6 @@ import {
   KEG_RESERVE,
   LINE_REASONS,
   MARK_BUSY,
-  MARK_FREE,
   PAGE_BYTES,
   REASON_DRAIN,
   REASON_DYING,
@@ -35,7 +34,7 @@ export interface ServiceParts {
 /** @param parts - filled in by the composition once it has made them. */
 export function createServices(core: Core, parts: ServiceParts): ZoneServices {
   const { floor, caches, kegs, slabs } = core;
-  const { i32, u8 } = floor.cells;
+  const { i32 } = floor.cells;
   const { heapStart, heapEnd } = floor.geometry;
   const scan = createMarkScan(floor, slabs);
 
@@ -123,12 +122,12 @@ export function createServices(core: Core, parts: ServiceParts): ZoneServices {
     });
   }
 
-  function* owned(z: Zone): Generator<number, void, void> {
+  function* ownedBy(z: Zone, owner: number): Generator<number, void, void> {
     const own = createMarkScan(floor, slabs);
     let from = heapStart;
-    while (own.next(floor.slot, from, heapEnd, z.keg)) {
+    while (own.next(owner, from, heapEnd, z.keg)) {
       from = own.found.item + 1;
-      if (own.found.value === floor.slot && u8[own.found.mark] !== MARK_FREE) yield own.found.item;
+      if (own.found.value === owner) yield own.found.item;
     }
   }
 
@@ -139,7 +138,7 @@ export function createServices(core: Core, parts: ServiceParts): ZoneServices {
     reclaim,
     destroy,
     close,
-    owned,
+    ownedBy,
     statistics: (z) => {
       const found = parts.statistics.ofZone(z.id);
       if (found !== null && !z.closed) return found;

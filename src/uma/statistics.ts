@@ -18,7 +18,6 @@ import {
   LINE_REMOTE,
   LINE_SLEEPS,
   LINE_TAG,
-  MAX_ZONES,
   PAGE_BYTES,
   STATE_FREE,
   ZONE_BUCKET_CAP,
@@ -155,7 +154,7 @@ export function createStatistics(core: Core, records: Records, registry: Registr
 
   function ofMemory(): MemoryStatistics {
     const zones: ZoneStatistics[] = [];
-    for (let id = 1; id < MAX_ZONES; id++) {
+    for (let id = registry.highest(); id > 0; id--) {
       const zone = ofZone(id);
       if (zone !== null) zones.push(zone);
     }

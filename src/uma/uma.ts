@@ -1,5 +1,5 @@
 /**
- * Uma: one attachment of one thread to one memory; where all parts are put together.
+ * Uma: one attachment of one thread to one memory; the face of the library.
  *
  * `Uma.create` makes a memory and attaches its maker; `ticket()` reserves a worker slot and travels to a worker in its workerData;
  * `Uma.attach` takes it up there. Whoever learns of a worker's end hands its ticket to `reap` (or lets `watch` do it).
@@ -8,23 +8,19 @@ import { acceptBuffer, acceptWasm, checkBase, isShared, makeBuffer, type MemoryB
 import { createCells, threadCanWait } from "../backend/memory/cells.ts";
 import { UmaError, optionError } from "../backend/memory/errors.ts";
 import { createFloor } from "../backend/memory/floor.ts";
-import { LAYOUT_VERSION, LINE_REASONS, SB_DEAD_LINE } from "../backend/memory/layout.ts";
+import { LAYOUT_VERSION, LINE_REASONS } from "../backend/memory/layout.ts";
 import { slotOf } from "../backend/memory/names.ts";
 import { checkWorkers, declareReady, defaultWorkers, type Geometry, layOut, readGeometry } from "../backend/memory/superblock.ts";
 import { createSlots } from "../backend/memory/slots.ts";
-import { createCensus } from "./census.ts";
-import { createClosing, type Closing } from "./closing.ts";
+import { type Parts, compose } from "./composition.ts";
 import { createCore, type Core } from "./core.ts";
 import type { ZoneDefinition } from "./definition.ts";
 import type { Views } from "./hooks.ts";
 import { type Failure, failureName } from "./outcome.ts";
-import { createRecords } from "./records.ts";
-import { createRecovery, type Recovery, type RecoveryReport } from "./recovery.ts";
-import { createRegistry, type Registry } from "./registry.ts";
-import { createServices, type ServiceParts } from "./services.ts";
-import { createStatistics, type MemoryStatistics, type Statistics, zoneTable } from "./statistics.ts";
-import { createVerify, type Verdict } from "./verify.ts";
-import { createZoneFactory, type Zone, type ZoneServices } from "./zone.ts";
+import type { RecoveryReport } from "./recovery.ts";
+import { type MemoryStatistics, zoneTable } from "./statistics.ts";
+import type { Verdict } from "./verify.ts";
+import type { Zone } from "./zone.ts";
 
 export interface CreateOptions {
   /** Length of the memory, bytes: 128 KiB to 2 GiB. Reserve generously: systems commit it as it is touched. */
@@ -75,34 +71,6 @@ const DEFAULT_BOOT_PAGES = 4;
 
 /** Memories this thread is attached to, by id. */
 const attached = new Map<string, Uma>();
-
-interface Parts extends ServiceParts {
-  readonly core: Core;
-  readonly registry: Registry;
-  readonly services: ZoneServices;
-  readonly verify: () => Verdict;
-}
-
-function compose(core: Core): Parts {
-  const records = createRecords(core.floor, core.heap);
-  const parts = {} as { -readonly [K in keyof Parts]: Parts[K] };
-  const services = createServices(core, parts);
-  const registry = createRegistry(core, records, createZoneFactory(core, services));
-  const closing: Closing = createClosing(core, records, registry, core.floor.cells.base + SB_DEAD_LINE);
-  const census = createCensus(core.floor, records, registry);
-  const recovery: Recovery = createRecovery(core, records, registry, closing);
-  const statistics: Statistics = createStatistics(core, records, registry, census);
-  return Object.assign(parts, {
-    core,
-    services,
-    registry,
-    closing,
-    census,
-    recovery,
-    statistics,
-    verify: createVerify(core, records, registry),
-  });
-}
 
 export class Uma {
   private readonly parts: Parts;
@@ -241,14 +209,7 @@ export class Uma {
     const name = typeof who === "number" ? slots.tenant(checkSlot(who, slots.count)) : who.name;
     if (slotOf(name) === slot) throw new UmaError("ERR_UMA_OPTION", "a worker cannot reap itself", { value: slot });
     slots.certify(name);
-    const report = this.parts.recovery.run(name);
-    if (report !== null && report.done) {
-      for (const child of report.children) {
-        slots.certify(child);
-        this.parts.recovery.run(child);
-      }
-    }
-    return report;
+    return this.parts.recovery.run(name);
   }
 
   /**

@@ -4,6 +4,9 @@
  * This is the quiescent form: it assumes that nobody is at work, and sees everything. It reads only.
  */
 import {
+  ARENA_FIRST,
+  ARENA_IN_USE,
+  ARENA_OWN,
   BUCKET_COUNT,
   BUCKET_EMPTY,
   BUCKET_MASK,
@@ -12,6 +15,7 @@ import {
   KEG_BITS_WORDS,
   KEG_FLAGS,
   KEG_FREE,
+  KEG_HOOKS,
   KEG_IPERS,
   KEG_ITEMS,
   KEG_LIST_FREE,
@@ -29,7 +33,6 @@ import {
   MARK_BUSY,
   MARK_FREE,
   MARK_ORPHAN,
-  MAX_ZONES,
   NO_BUCKET,
   PAGE_SHIFT,
   PTE_SLAB,
@@ -37,6 +40,8 @@ import {
   SB_CONTROL_LOCK,
   SB_HEAP_ARENA,
   SB_POOL_LOCK,
+  SB_POOL_PAGES,
+  SB_RECORD_PAGES,
   SLAB_BITS,
   SLAB_FREE,
   SLAB_KEG,
@@ -49,6 +54,11 @@ import {
   SLOT_PENDING_LOCK,
   STATE_FREE,
   STATE_LIVE,
+  TAG_KIND,
+  TAG_NEXT,
+  TAG_OWNER,
+  TAG_SEGMENT_BUSY,
+  TAG_SIZE,
   ZONE_DEPOT_ITEMS,
   ZONE_EMPTY,
   ZONE_EMPTY_COUNT,
@@ -62,6 +72,7 @@ import { verifyArena } from "../backend/vmem/verify.ts";
 import { BUCKET_WORDS_OF_LINE } from "./census.ts";
 import type { Core } from "./core.ts";
 import { FLAG_UNCHECKED } from "./definition.ts";
+import { HOOK_PAGES } from "./hooks.ts";
 import type { Records } from "./records.ts";
 import type { Registry } from "./registry.ts";
 
@@ -101,11 +112,30 @@ export function createVerify(core: Core, records: Records, registry: Registry): 
     ] as const) {
       if (i32[lock] !== 0) say(`the ${name} lock is held by ${i32[lock]}`);
     }
-    for (let id = 1; id < MAX_ZONES; id++) {
+    for (let id = registry.highest(); id > 0; id--) {
       const zone = registry.recordOf(id);
       if (zone !== 0) verifyZone(zone, id, totals, say);
     }
+    verifyPages(say);
     return { ok: problems.length === 0, problems, ...totals };
+  }
+
+  /** Every page of the heap that is taken serves something that is known. */
+  function verifyPages(say: (problem: string) => void): void {
+    let known = i32[sb + SB_POOL_PAGES] + i32[sb + SB_RECORD_PAGES] + i32[heap.arena + ARENA_OWN];
+    for (let id = registry.highest(); id > 0; id--) {
+      const zone = registry.recordOf(id);
+      if (zone === 0) continue;
+      const keg = i32[zone + ZONE_KEG];
+      // Whoever supplies pages of his own may have them from the heap, too: then nothing can be said.
+      if ((i32[keg + KEG_HOOKS] & HOOK_PAGES) !== 0) return;
+      known += i32[keg + KEG_PAGES];
+    }
+    for (let tag = i32[heap.arena + ARENA_FIRST]; tag !== 0; tag = i32[tag + TAG_NEXT]) {
+      if (i32[tag + TAG_KIND] === TAG_SEGMENT_BUSY && i32[tag + TAG_OWNER] !== 0) known += i32[tag + TAG_SIZE];
+    }
+    const inUse = i32[heap.arena + ARENA_IN_USE];
+    if (known !== inUse) say(`pages: ${inUse} are taken, ${known} serve something (${inUse - known} lost)`);
   }
 
   function verifySlots(say: (problem: string) => void): void {

@@ -73,6 +73,8 @@ export interface Zone extends ZoneHandle {
   adopt(item: number): boolean;
   /** The items that are this worker's: also those transferred to it that it was never told of. */
   owned(): Generator<number, void, void>;
+  /** The items of the worker in `slot`; 127: those whose owner is dead. */
+  ownedBy(slot: number): Generator<number, void, void>;
   /** Slot that owns the item; 0 = it is free, 127 = its owner is dead. */
   ownerOf(item: number): number;
   stats(): ZoneStatistics;
@@ -107,7 +109,7 @@ export interface ZoneServices {
   reclaim(z: Zone): Reclaimed;
   destroy(z: Zone, options: DestroyOptions): LeakReport;
   close(z: Zone): void;
-  owned(z: Zone): Generator<number, void, void>;
+  ownedBy(z: Zone, slot: number): Generator<number, void, void>;
   statistics(z: Zone): ZoneStatistics;
 }
 
@@ -367,7 +369,12 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
 
     owned(): Generator<number, void, void> {
       enter(this);
-      return services.owned(this);
+      return services.ownedBy(this, slot);
+    }
+
+    ownedBy(owner: number): Generator<number, void, void> {
+      enter(this);
+      return services.ownedBy(this, owner);
     }
 
     ownerOf(item: number): number {

@@ -76,6 +76,10 @@ export const SB_BOOT_END = 23;
 /** Records of shared arenas made by users, linked. Under the control lock. */
 export const SB_ARENAS = 24;
 export const SB_ARENA_FREE = 25;
+/** Highest zone id ever given: where walks over the directory end. Under the control lock; grows only. */
+export const SB_ZONE_HIGH = 28;
+/** Pages of the heap that became records and cache lines. Under the control lock. */
+export const SB_RECORD_PAGES = 27;
 /** Pages in zones at most before the low-memory callbacks are called (0: no limit). */
 export const SB_PAGE_LIMIT = 26;
 
@@ -420,6 +424,8 @@ export const ARENA_PEAK = 23;
 /** Rotor of next fit; segments; reserved words up to the tables. */
 export const ARENA_ROTOR = 24;
 export const ARENA_SEGMENTS = 25;
+/** Quanta that the arena took from itself for tags and hash tables. */
+export const ARENA_OWN = 26;
 /** Heads of the free lists, one a power of two. */
 export const ARENA_FREE_LISTS = 64;
 export const ARENA_FREE_LIST_COUNT = 32;

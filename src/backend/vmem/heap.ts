@@ -15,6 +15,7 @@ import {
   ARENA_HASH_TABLES,
   ARENA_IN_USE,
   ARENA_LOCK,
+  ARENA_OWN,
   ARENA_PEAK,
   ARENA_POPULATE_FAILS,
   ARENA_SPANS,
@@ -76,7 +77,7 @@ export interface Heap {
 export function createHeap(floor: Floor): Heap {
   const { i32 } = floor.cells;
   const { locks, journal, geometry, patienceMs } = floor;
-  const { set, commit } = journal;
+  const { set, add, commit } = journal;
   const segments = createSegments(floor);
   const sb = floor.cells.base;
   const a = sb + SB_HEAP_ARENA;
@@ -159,6 +160,7 @@ export function createHeap(floor: Floor): Heap {
     if (tag === 0) return 0;
     const start = i32[tag + TAG_START];
     segments.carve(a, tag, start, pages, TAG_SEGMENT_BUSY, 0);
+    add(a + ARENA_OWN, pages);
     return start << PAGE_SHIFT;
   }
 

@@ -1,0 +1,44 @@
+/** The one place where the parts of an attachment are put together. */
+import { SB_DEAD_LINE } from "../backend/memory/layout.ts";
+import { createCensus } from "./census.ts";
+import { createClosing, type Closing } from "./closing.ts";
+import type { Core } from "./core.ts";
+import { createRecords } from "./records.ts";
+import { createRecovery, type Recovery } from "./recovery.ts";
+import { createRegistry, type Registry } from "./registry.ts";
+import { createServices, type ServiceParts } from "./services.ts";
+import { createStatistics, type Statistics } from "./statistics.ts";
+import { createVerify, type Verdict } from "./verify.ts";
+import { createZoneFactory, type ZoneFactory, type ZoneServices } from "./zone.ts";
+
+/** The parts of an attachment, above its core. */
+export interface Parts extends ServiceParts {
+  readonly core: Core;
+  readonly registry: Registry;
+  readonly services: ZoneServices;
+  readonly factory: ZoneFactory;
+  readonly verify: () => Verdict;
+}
+
+export function compose(core: Core): Parts {
+  const records = createRecords(core.floor, core.heap);
+  const parts = {} as { -readonly [K in keyof Parts]: Parts[K] };
+  const services = createServices(core, parts);
+  const factory = createZoneFactory(core, services);
+  const registry = createRegistry(core, records, factory);
+  const closing: Closing = createClosing(core, records, registry, core.floor.cells.base + SB_DEAD_LINE);
+  const census = createCensus(core.floor, records, registry);
+  const recovery: Recovery = createRecovery(core, records, registry, closing);
+  const statistics: Statistics = createStatistics(core, records, registry, census);
+  return Object.assign(parts, {
+    core,
+    services,
+    factory,
+    registry,
+    closing,
+    census,
+    recovery,
+    statistics,
+    verify: createVerify(core, records, registry),
+  });
+}

@@ -1,0 +1,10 @@
+export const SLOTS: number;
+export const VIOLATIONS: number;
+export const IN_FLIGHT: number;
+export const STEPS: number;
+export const PAUSE: number;
+export const PAUSED: number;
+export const ERRORS: number;
+export const HEAD: number;
+export function makeLedger(zones: number, mail: number): Int32Array;
+export function place(z: number, k: number): number;

@@ -1,0 +1,107 @@
+/**
+ * `explore <scenario module>… [--only text] [--jobs 2] [--seconds n] [--states n] [--no-reduce] [--no-merge] [--json file]`
+ * `explore <scenario module> --only name --replay "0*14 K0 1*3"`
+ *
+ * Theory: a scenario module exports `scenarios`. With several jobs each scenario runs in a process of its own, for the
+ * second core and so that one scenario's memory is gone before the next. Exit code 1 when something was violated.
+ */
+import { fork } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { explore, type Exploration } from "./explorer.ts";
+import { replay } from "./replay.ts";
+import { report } from "./report.ts";
+import type { Scenario } from "./scenario.ts";
+import { parseScript } from "./script.ts";
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    only: { type: "string" },
+    exact: { type: "string" },
+    jobs: { type: "string", default: "1" },
+    seconds: { type: "string" },
+    states: { type: "string" },
+    replay: { type: "string" },
+    json: { type: "string" },
+    "no-reduce": { type: "boolean", default: false },
+    "no-merge": { type: "boolean", default: false },
+  },
+});
+
+interface Job {
+  readonly module: string;
+  readonly scenario: Scenario;
+}
+
+const jobs: Job[] = [];
+for (const module of positionals) {
+  const loaded = (await import(pathToFileURL(resolve(module)).href)) as { scenarios: readonly Scenario[] };
+  for (const scenario of loaded.scenarios) {
+    if (values.exact !== undefined ? scenario.name === values.exact : scenario.name.includes(values.only ?? ""))
+      jobs.push({ module, scenario });
+  }
+}
+if (jobs.length === 0) {
+  console.error("no scenario: explore <module>… [--only name] [--jobs n] [--seconds n] [--states n] [--replay script]");
+  process.exit(2);
+}
+
+function runHere(scenario: Scenario): Exploration {
+  const result = explore(scenario, {
+    reduce: !values["no-reduce"],
+    mergeFrames: !values["no-merge"],
+    ...(values.seconds ? { maxSeconds: Number(values.seconds) } : {}),
+    ...(values.states ? { maxStates: Number(values.states) } : {}),
+  });
+  report(scenario, result);
+  return result;
+}
+
+/** Runs a scenario in a child; its output is passed on in one piece. */
+function runChild(job: Job): Promise<Exploration> {
+  const limits = ["seconds", "states"] as const;
+  const args = [job.module, "--exact", job.scenario.name, ...limits.flatMap((key) => (values[key] ? [`--${key}`, values[key]] : []))];
+  for (const flag of ["no-reduce", "no-merge"] as const) if (values[flag]) args.push(`--${flag}`);
+  const child = fork(fileURLToPath(import.meta.url), args, { stdio: ["ignore", "pipe", "inherit", "ipc"] });
+  let output = "";
+  let result: Exploration | null = null;
+  child.stdout?.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  child.on("message", (message) => (result = message as Exploration));
+  return new Promise((resolvePromise, reject) => {
+    child.once("close", (code) => {
+      process.stdout.write(output);
+      if (result) resolvePromise(result);
+      else reject(new Error(`${job.scenario.name}: the child ended with ${code} and no result`));
+    });
+  });
+}
+
+if (values.replay !== undefined) {
+  const [job] = jobs;
+  const outcome = job && replay(job.scenario, parseScript(values.replay), { print: console.log });
+  process.exit(outcome?.violation ? 1 : 0);
+}
+
+const results: Exploration[] = [];
+const parallel = Number(values.jobs);
+if (parallel > 1 && jobs.length > 1) {
+  const queue = [...jobs];
+  const drain = async (): Promise<void> => {
+    for (let job = queue.shift(); job; job = queue.shift()) results.push(await runChild(job));
+  };
+  await Promise.all(Array.from({ length: parallel }, drain));
+} else {
+  for (const { scenario } of jobs) results.push(runHere(scenario));
+}
+if (process.send && results[0]) process.send(results[0]);
+if (values.json) writeFileSync(values.json, `${JSON.stringify(results, null, 1)}\n`);
+if (!process.send) {
+  const states = results.reduce((sum, result) => sum + result.states, 0);
+  const violated = results.filter((result) => result.outcome === "violated").length;
+  const bounded = results.filter((result) => result.outcome === "bounded").length;
+  console.log(`${results.length} scenarios, ${states.toLocaleString("en-US")} states, ${violated} violated, ${bounded} bounded`);
+}
+process.exitCode = results.some((result) => result.outcome === "violated") ? 1 : 0;

@@ -1,0 +1,474 @@
+/**
+ * Theory: depth-first search over all schedules of a scenario's workers, one shared access per step, with the kill of a
+ * worker possible before any of its steps, and with visited states pruned. A state is the memory's hash with each
+ * worker's local state and status; a dead worker counts by its notes alone.
+ *
+ * Reductions, and why they are sound:
+ *  1. *Kills right after the victim's own step.* A worker that will take no further step may as well die at once: its
+ *     death changes no memory, and what the death calls into being may be scheduled as late as one likes. So a kill of w
+ *     is tried only in states that w has just entered (by its own step, by being woken, at the start, and, because a time-out
+ *     waits for "nothing else can run" and kills may be ordered, after a time-out and a kill). Any state reached
+ *     otherwise has, on its path, the state where that kill was tried.
+ *  2. *Private accesses.* If the pending access of w touches a word that no other program able to run at the same time ever
+ *     touches (reading a word that none of them ever writes will do), then it commutes with all they can do, and is
+ *     taken at once without trying the others: {w's step, w's step and death} is a persistent set. The kill choices of (1)
+ *     remain, since recovery may read the word. "Able to run at the same time": alive, or startable by a kill still in the budget;
+ *     not those that start only after w's own death. Who touches what is learnt while exploring; when something learnt
+ *     contradicts a step already taken, the round is started again.
+ *  3. *Local graphs and clean frames* (local.ts, run.ts): equal local states are one, however they were reached.
+ * An `invariant` sees every state, so it switches (2) off. A preemption bound keeps (1) and (2): both only remove switches.
+ */
+import { foldA, foldB, mixA, mixB } from "./hash.ts";
+import type { LocalNode } from "./local.ts";
+import {
+  deadlock,
+  DEAD,
+  KILL,
+  KINDS,
+  Machine,
+  QUIET,
+  RUNNING,
+  SavedState,
+  STEP,
+  TIMEOUT,
+  Violation,
+  WAITING,
+  type Choice,
+  type ChoiceKind,
+} from "./machine.ts";
+import type { Scenario } from "./scenario.ts";
+import { Visited } from "./visited.ts";
+
+export interface ExploreOptions {
+  readonly maxStates?: number;
+  readonly maxSeconds?: number;
+  /** Reduction (2) of the theory; on by default. */
+  readonly reduce?: boolean;
+  /** Clean frames; on by default. */
+  readonly mergeFrames?: boolean;
+  /** Reduction (1) off: every kill is tried in every state. For checking the explorer itself. */
+  readonly killAnywhere?: boolean;
+  /** Random schedules run first: they find gross mistakes at once and teach who touches what. */
+  readonly warmUp?: number;
+}
+
+export interface Exploration {
+  readonly scenario: string;
+  readonly outcome: "complete" | "bounded" | "violated";
+  /** Why it is bounded: states, seconds, or steps of unfair schedules that were cut. */
+  readonly bounds: readonly string[];
+  readonly states: number;
+  /** Steps taken by the search (kills and time-outs too). */
+  readonly steps: number;
+  /** Complete schedules that were checked at their end. */
+  readonly schedules: number;
+  readonly localStates: number;
+  /** Runs built anew to discover a local state. */
+  readonly replays: number;
+  readonly rounds: number;
+  readonly maxDepth: number;
+  readonly seconds: number;
+  readonly preemptionBound: number | null;
+  readonly violation: { readonly message: string; readonly script: readonly Choice[] } | null;
+}
+
+const NOTHING: Exploration = {
+  scenario: "",
+  outcome: "violated",
+  bounds: [],
+  states: 0,
+  steps: 0,
+  schedules: 0,
+  localStates: 0,
+  replays: 0,
+  rounds: 0,
+  maxDepth: 0,
+  seconds: 0,
+  preemptionBound: null,
+  violation: null,
+};
+
+class Restart extends Error {}
+class Budget extends Error {
+  readonly bound: string;
+  constructor(bound: string) {
+    super(bound);
+    this.bound = bound;
+  }
+}
+
+export class Explorer {
+  readonly machine: Machine;
+  private readonly scenario: Scenario;
+  private readonly reduce: boolean;
+  private readonly killAnywhere: boolean;
+  private readonly maxDepth: number;
+  private readonly bound: number;
+  private readers: Int32Array;
+  private writers: Int32Array;
+  /** For each word the roots that were taken to have it for themselves. */
+  private privateTo: Int32Array;
+  private contradicted = false;
+  private visited!: Visited;
+  private states = 0;
+  private steps = 0;
+  private schedules = 0;
+  private deepest = 0;
+  private cut = 0;
+  private rounds = 0;
+  private deadline = Infinity;
+  private stateBudget = Infinity;
+
+  // The path: choices taken, and what to restore; and the choices still to be tried at each depth.
+  private readonly path: number[] = [];
+  private readonly saved: SavedState[] = [];
+  private readonly choices: number[] = [];
+  private readonly choiceStart: number[] = [];
+  private readonly cursor: number[] = [];
+
+  constructor(scenario: Scenario, options: { reduce: boolean; mergeFrames: boolean; killAnywhere: boolean }) {
+    this.scenario = scenario;
+    this.killAnywhere = options.killAnywhere;
+    this.readers = new Int32Array(0);
+    this.writers = new Int32Array(0);
+    this.privateTo = new Int32Array(0);
+    this.maxDepth = scenario.maxDepth ?? 2000;
+    this.bound = scenario.preemptionBound ?? Infinity;
+    const early: LocalNode[] = [];
+    let learn = (node: LocalNode): void => void early.push(node);
+    this.machine = new Machine(scenario, { mergeFrames: options.mergeFrames, onNode: (node) => learn(node) });
+    const words = this.machine.memory.words.length;
+    this.readers = new Int32Array(words);
+    this.writers = new Int32Array(words);
+    this.privateTo = new Int32Array(words);
+    learn = (node) => this.learn(node);
+    early.forEach(learn);
+    this.reduce = options.reduce && !this.machine.world.invariant;
+  }
+
+  run(options: ExploreOptions): Exploration {
+    const started = performance.now();
+    this.deadline = started + 1000 * (options.maxSeconds ?? this.scenario.maxSeconds ?? Infinity);
+    this.stateBudget = options.maxStates ?? this.scenario.maxStates ?? Infinity;
+    let violation: Exploration["violation"] = null;
+    const bounds: string[] = [];
+    try {
+      this.warmUp(options.warmUp ?? 200);
+      for (;;) {
+        try {
+          this.round();
+          break;
+        } catch (error) {
+          if (!(error instanceof Restart)) throw error;
+          this.unwind();
+        }
+      }
+    } catch (error) {
+      if (error instanceof Budget) bounds.push(error.bound);
+      else if (error instanceof Violation) violation = { message: error.message, script: this.script() };
+      else throw error;
+    }
+    if (this.cut > 0) bounds.push(`${this.cut} unfair schedules cut at ${this.maxDepth} steps`);
+    if (this.bound !== Infinity) bounds.push(`at most ${this.bound} preemptions`);
+    this.unwind();
+    return {
+      scenario: this.scenario.name,
+      outcome: violation ? "violated" : bounds.length > 0 ? "bounded" : "complete",
+      bounds,
+      states: this.states,
+      steps: this.steps,
+      schedules: this.schedules,
+      localStates: this.machine.graphs.roots.reduce((sum, root) => sum + root.count, 0),
+      replays: this.machine.graphs.replays,
+      rounds: this.rounds,
+      maxDepth: this.deepest,
+      seconds: (performance.now() - started) / 1000,
+      preemptionBound: this.bound === Infinity ? null : this.bound,
+      violation,
+    };
+  }
+
+  script(): Choice[] {
+    return this.path.map((code) => ({ kind: KINDS[code & 3] as ChoiceKind, worker: code >> 2 }));
+  }
+
+  // --- the search ------------------------------------------------------------------------------------------------
+
+  private round(): void {
+    this.rounds++;
+    this.visited = new Visited();
+    this.states = 0;
+    this.schedules = 0;
+    this.cut = 0;
+    this.contradicted = false;
+    this.privateTo.fill(0);
+    this.machine.fresh = (1 << this.machine.count) - 1;
+    const { path, choices, choiceStart, cursor } = this;
+    path.length = choices.length = choiceStart.length = cursor.length = 0;
+    this.open();
+    while (choiceStart.length > 0) {
+      const depth = choiceStart.length - 1;
+      const next = cursor[depth] as number;
+      if (next === choices.length) {
+        choices.length = choiceStart.pop() as number;
+        cursor.pop();
+        if (depth > 0) this.back();
+        continue;
+      }
+      cursor[depth] = next + 1;
+      this.forward(choices[next] as number);
+      this.open();
+    }
+  }
+
+  private forward(code: number): void {
+    const depth = this.path.length;
+    const saved = (this.saved[depth] ??= new SavedState());
+    saved.save(this.machine);
+    this.path.push(code);
+    this.steps++;
+    if (depth >= this.deepest) this.deepest = depth + 1;
+    this.machine.apply(code & 3, code >> 2);
+    if (this.contradicted) throw new Restart();
+  }
+
+  private back(): void {
+    this.path.pop();
+    (this.saved[this.path.length] as SavedState).restore(this.machine);
+  }
+
+  private unwind(): void {
+    while (this.path.length > 0) this.back();
+    this.choiceStart.length = this.cursor.length = this.choices.length = 0;
+  }
+
+  /** Enters the present state: lists its choices, none if it was visited or is an end. */
+  private open(): void {
+    const { machine, choices } = this;
+    const start = choices.length;
+    this.choiceStart.push(start);
+    this.cursor.push(start);
+    if (machine.world.invariant) machine.checkInvariant();
+    const forced = this.reduce ? this.privateStep() : -1;
+    if (forced >= 0) {
+      choices.push((forced << 2) | QUIET);
+      this.listKills();
+      if (choices.length === start + 1 && this.path.length < this.maxDepth) return;
+    } else {
+      this.listSteps();
+      if (choices.length === start) this.listWhenStuck();
+      else if (machine.earlyTimeouts < (this.scenario.earlyTimeouts ?? 0)) this.listTimeOuts();
+      const isEnd = choices.length === start;
+      this.listKills();
+      if (!this.enter()) {
+        choices.length = start;
+        return;
+      }
+      if (isEnd) {
+        this.schedules++;
+        machine.check();
+      }
+      this.limit(start);
+      return;
+    }
+    if (!this.enter()) choices.length = start;
+    else this.limit(start);
+  }
+
+  private limit(start: number): void {
+    if (this.path.length < this.maxDepth || this.choices.length === start) return;
+    this.finishFairly();
+    this.cut++;
+    this.choices.length = start;
+  }
+
+  /** Counts the present state; false if it was known. */
+  private enter(): boolean {
+    const { machine } = this;
+    let a = machine.memory.hashA;
+    let b = machine.memory.hashB;
+    for (let w = 0; w < machine.count; w++) {
+      const node = machine.nodes[w] as LocalNode;
+      const status = machine.status[w] as number;
+      if (status === DEAD) {
+        a = (a + mixA(foldA(node.notesA, node.root.index + 101))) | 0;
+        b = (b + mixB(foldB(node.notesB, node.root.index + 101))) | 0;
+      } else {
+        const rank = status === WAITING ? 8 + this.rank(w) : 0;
+        a = (a + mixA(node.hashA ^ Math.imul(status + rank, 0x9e3779b1))) | 0;
+        b = (b + mixB(node.hashB ^ Math.imul(status + rank, 0x7f4a7c15))) | 0;
+      }
+    }
+    if (this.bound !== Infinity) {
+      a = foldA(a, (machine.last << 8) + machine.preemptions);
+      b = foldB(b, (machine.last << 8) + machine.preemptions);
+    }
+    a = foldA(a, machine.earlyTimeouts);
+    if (!this.visited.add(a, b)) return false;
+    this.states++;
+    if (this.states >= this.stateBudget) throw new Budget(`${this.stateBudget} states`);
+    if ((this.states & 4095) === 0 && performance.now() > this.deadline) throw new Budget(`time`);
+    return true;
+  }
+
+  private rank(worker: number): number {
+    const { order, status, count } = this.machine;
+    let rank = 0;
+    for (let w = 0; w < count; w++) if (status[w] === WAITING && (order[w] as number) < (order[worker] as number)) rank++;
+    return rank;
+  }
+
+  private listSteps(): void {
+    const { machine, choices } = this;
+    const { last, status, count } = machine;
+    const lastRuns = last >= 0 && status[last] === RUNNING;
+    // The cursor takes them in order: the one that ran goes on first, so that a first schedule is one without switches.
+    if (lastRuns) choices.push((last << 2) | STEP);
+    if (lastRuns && machine.preemptions >= this.bound) return;
+    for (let w = 0; w < count; w++) if (w !== last && status[w] === RUNNING) choices.push((w << 2) | STEP);
+  }
+
+  private listKills(): void {
+    const { machine, choices } = this;
+    if (machine.kills >= this.scenario.maxKills) return;
+    for (let w = 0; w < machine.count; w++)
+      if (((machine.fresh >> w) & 1 || this.killAnywhere) && machine.mayBeKilled(w)) choices.push((w << 2) | KILL);
+  }
+
+  private listTimeOuts(): void {
+    const { machine, choices } = this;
+    for (let w = 0; w < machine.count; w++) if (machine.isTimed(w)) choices.push((w << 2) | TIMEOUT);
+  }
+
+  /** Nobody can step: time-outs, or the end, or a deadlock. */
+  private listWhenStuck(): void {
+    const { machine, choices } = this;
+    const start = choices.length;
+    this.listTimeOuts();
+    if (choices.length > start) return;
+    for (let w = 0; w < machine.count; w++) if (machine.status[w] === WAITING) throw new Violation(deadlock(machine));
+  }
+
+  // --- who touches what ------------------------------------------------------------------------------------------
+
+  private learn(node: LocalNode): void {
+    const { bit } = node.root;
+    for (let word = node.firstWord; word <= node.lastWord; word++) {
+      const touched = (this.readers[word] as number) | (this.writers[word] as number);
+      const before = node.writes ? touched & (this.writers[word] as number) : touched;
+      if ((before & bit) !== 0) continue;
+      if (node.writes) this.writers[word] = (this.writers[word] as number) | bit;
+      else this.readers[word] = (this.readers[word] as number) | bit;
+      if (((this.privateTo[word] as number) & ~bit) !== 0) this.contradicted = true;
+    }
+  }
+
+  /** A worker whose pending access is private, or -1. */
+  private privateStep(): number {
+    const { machine } = this;
+    const { nodes, status, count, graphs } = machine;
+    let alive = 0;
+    let started = 0;
+    for (let w = 0; w < count; w++) {
+      const { bit } = (nodes[w] as LocalNode).root;
+      started |= bit;
+      if (status[w] === RUNNING || status[w] === WAITING) alive |= bit;
+    }
+    const mayStart = machine.kills < this.scenario.maxKills;
+    for (let w = 0; w < count; w++) {
+      if (status[w] !== RUNNING) continue;
+      const node = nodes[w] as LocalNode;
+      if (node.firstWord > node.lastWord) continue;
+      let others = alive & ~node.root.bit;
+      if (mayStart)
+        for (const root of graphs.roots) if ((started & root.bit) === 0 && (root.after & node.root.bit) === 0) others |= root.bit;
+      if (this.isPrivate(node, others)) return w;
+    }
+    return -1;
+  }
+
+  private isPrivate(node: LocalNode, others: number): boolean {
+    for (let word = node.firstWord; word <= node.lastWord; word++) {
+      const rivals = node.writes ? (this.readers[word] as number) | (this.writers[word] as number) : (this.writers[word] as number);
+      if ((rivals & others) !== 0) return false;
+    }
+    for (let word = node.firstWord; word <= node.lastWord; word++) this.privateTo[word] = (this.privateTo[word] as number) | node.root.bit;
+    return true;
+  }
+
+  // --- schedules outside the search ------------------------------------------------------------------------------
+
+  /** A long schedule: complete it fairly; if it still does not end, nobody gets on. */
+  private finishFairly(): void {
+    const { machine } = this;
+    const from = this.path.length;
+    for (let step = 0; step < this.maxDepth; step++) {
+      const code = this.fairChoice(step);
+      if (code < 0) {
+        machine.check();
+        while (this.path.length > from) this.back();
+        return;
+      }
+      this.forward(code);
+    }
+    throw new Violation(`no end after ${this.maxDepth} further steps of a fair schedule (livelock)`);
+  }
+
+  private fairChoice(turn: number): number {
+    const { machine } = this;
+    for (let i = 0; i < machine.count; i++) {
+      const w = (turn + i) % machine.count;
+      if (machine.status[w] === RUNNING) return (w << 2) | STEP;
+    }
+    for (let i = 0; i < machine.count; i++) {
+      const w = (turn + i) % machine.count;
+      if (machine.isTimed(w)) return (w << 2) | TIMEOUT;
+    }
+    for (let w = 0; w < machine.count; w++) if (machine.status[w] === WAITING) throw new Violation(deadlock(machine));
+    return -1;
+  }
+
+  private warmUp(schedules: number): void {
+    let seed = 12345;
+    const random = (n: number): number => {
+      seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff;
+      return Math.floor((seed / 0x80000000) * n);
+    };
+    const { machine } = this;
+    for (let schedule = 0; schedule < schedules; schedule++) {
+      let current = 0;
+      for (let step = 0; step < this.maxDepth; step++) {
+        const runnable: number[] = [];
+        for (let w = 0; w < machine.count; w++) if (machine.status[w] === RUNNING) runnable.push(w);
+        const killable = runnable.filter((w) => machine.mayBeKilled(w));
+        if (killable.length > 0 && random(25) === 0) {
+          this.forward(((killable[random(killable.length)] as number) << 2) | KILL);
+          continue;
+        }
+        if (!runnable.includes(current) || random(4) === 0) current = runnable[random(runnable.length)] ?? -1;
+        const code = current >= 0 ? (current << 2) | STEP : this.fairChoice(step);
+        if (code < 0) {
+          if (this.bound === Infinity) machine.check();
+          break;
+        }
+        this.forward(code);
+        current = code >> 2;
+      }
+      this.unwind();
+      if (performance.now() > this.deadline) throw new Budget("time");
+    }
+    this.steps = 0;
+    this.deepest = 0;
+  }
+}
+
+export function explore(scenario: Scenario, options: ExploreOptions = {}): Exploration {
+  const { reduce = true, mergeFrames = true, killAnywhere = false } = options;
+  try {
+    return new Explorer(scenario, { reduce, mergeFrames, killAnywhere }).run(options);
+  } catch (error) {
+    // A program that throws before its first access.
+    if (!(error instanceof Violation)) throw error;
+    return { ...NOTHING, scenario: scenario.name, violation: { message: error.message, script: [] } };
+  }
+}

@@ -1,0 +1,17 @@
+export const MODE: number;
+export const POINT: number;
+export const TO_GO: number;
+export const REACHED: number;
+export const GATE: number;
+export const HITS: number;
+export const LOGGED: number;
+export const TAG: number;
+export const LOG: number;
+export const LOG_LENGTH: number;
+export const COUNTS: number;
+export const ARMED: number;
+export const COUNTING: number;
+export const ANY: number;
+export function attachPoints(words: Int32Array | null, threadTag?: number): void;
+export function $point(number: number): void;
+export function $pv<T>(number: number, value: T): T;
