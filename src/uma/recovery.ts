@@ -35,8 +35,6 @@ import {
   MARK_FREE,
   MARK_ORPHAN,
   NO_BUCKET,
-  PAGE_BYTES,
-  PAGE_SHIFT,
   REASON_ORPHANS,
   SLOT_INTENTS,
   SLOT_INTENT_DEPTH,
@@ -112,7 +110,7 @@ const LISTED_ITEMS = 1000;
 
 export function createRecovery(core: Core, records: Records, registry: Registry, closing: Closing): Recovery {
   const { floor, caches, kegs, slabs, items, heap, views } = core;
-  const { i32, u8 } = floor.cells;
+  const { i32, u8, f64 } = floor.cells;
   const { slots, locks, patienceMs, me, slot: mySlot } = floor;
   const { set, commit } = floor.journal;
   const { heapStart, heapEnd } = floor.geometry;
@@ -300,7 +298,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
         if (i32[tag + TAG_KIND] !== TAG_SEGMENT_BUSY || i32[tag + TAG_OWNER] !== name) continue;
         set(tag + TAG_OWNER, MARK_ORPHAN);
         commit();
-        report.blocks.push({ address: i32[tag + TAG_START] << PAGE_SHIFT, bytes: i32[tag + TAG_SIZE] * PAGE_BYTES });
+        report.blocks.push({ address: f64[(tag + TAG_START) >> 1], bytes: f64[(tag + TAG_SIZE) >> 1] });
       }
     } finally {
       locks.release();

@@ -17,6 +17,8 @@ import { JOURNAL_ENTRIES, SLOT_JOURNAL, SLOT_JOURNAL_COUNT } from "./layout.ts";
 export interface Journal {
   /** Stores `value` in word `w` as part of the transaction. */
   readonly set: (w: number, value: number) => void;
+  /** Stores the number `value` in words `w` and `w + 1` (`w` even) as part of the transaction: two entries. */
+  readonly setNumber: (w: number, value: number) => void;
   /** Adds `delta` to word `w` as part of the transaction. */
   readonly add: (w: number, delta: number) => void;
   /** Stores `value` in byte `at` as part of the transaction. */
@@ -30,8 +32,8 @@ export interface Journal {
 }
 
 /** The journal of the slot whose record begins at word `slotWord`. */
-export function createJournal(cells: Cells, slotWord: number): Journal {
-  const { i32, u8 } = cells;
+export function createJournal(cells: Pick<Cells, "i32" | "u8" | "f64">, slotWord: number): Journal {
+  const { i32, u8, f64 } = cells;
   const COUNT = slotWord + SLOT_JOURNAL_COUNT;
   const ENTRIES = slotWord + SLOT_JOURNAL;
 
@@ -48,6 +50,12 @@ export function createJournal(cells: Cells, slotWord: number): Journal {
   function set(w: number, value: number): void {
     append(w, i32[w]);
     i32[w] = value;
+  }
+
+  function setNumber(w: number, value: number): void {
+    append(w, i32[w]);
+    append(w + 1, i32[w + 1]);
+    f64[w >> 1] = value;
   }
 
   function add(w: number, delta: number): void {
@@ -79,5 +87,5 @@ export function createJournal(cells: Cells, slotWord: number): Journal {
     i32[ofSlot + SLOT_JOURNAL_COUNT] = 0;
   }
 
-  return { set, add, setByte, commit, room, undo };
+  return { set, setNumber, add, setByte, commit, room, undo };
 }

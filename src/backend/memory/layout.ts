@@ -389,72 +389,115 @@ export const PTE_SPARE = 3;
 
 /* ── Arenas ─────────────────────────────────────────────────────────────────────────────────────────────────────────────── */
 
-/** Control block of an arena whose tags lie in the memory. Sizes and starts count quanta. Everything under the arena's lock. */
+/**
+ * Control block of an arena: the same in the shared memory and in the private buffer of a local arena. Words first, then numbers
+ * (f64, two words each, at even offsets). Integers of the arena itself are numbers everywhere: exact up to 2⁵³ − 1.
+ * Everything is written under the arena's lock; numbers may be read without it.
+ */
 export const ARENA_WORDS = 256;
 export const ARENA_LOCK = 0;
 export const ARENA_FLAGS = 1;
-/** Free segments: bit k of the bitmap = list k (sizes 2ᵏ … 2ᵏ⁺¹ − 1) is not empty. */
+/** Free segments: bit k = list k (sizes 2ᵏ … 2ᵏ⁺¹ − 1) is not empty; lists 32 and up in the second word. */
 export const ARENA_BITMAP = 2;
-/** First and last segment or span marker, in the order of the spans. */
-export const ARENA_FIRST = 3;
-export const ARENA_LAST = 4;
+export const ARENA_BITMAP_HIGH = 3;
+/** First and last segment or span marker, in the order of the addresses. */
+export const ARENA_FIRST = 4;
+export const ARENA_LAST = 5;
 /** Free tags: list, number, and next and end of the page being carved. */
-export const ARENA_TAG_FREE = 5;
-export const ARENA_TAG_FREE_COUNT = 6;
-export const ARENA_TAG_NEXT = 7;
-export const ARENA_TAG_END = 8;
+export const ARENA_TAG_FREE = 6;
+export const ARENA_TAG_FREE_COUNT = 7;
+export const ARENA_TAG_NEXT = 8;
+export const ARENA_TAG_END = 9;
 /** Linear hash of allocated segments: buckets of the current round (a power of two), next bucket to split, entries. */
-export const ARENA_HASH_ROUND = 9;
-export const ARENA_HASH_SPLIT = 10;
-export const ARENA_HASH_COUNT = 11;
-/** Quanta: in use, in all spans, imported. */
-export const ARENA_IN_USE = 12;
-export const ARENA_TOTAL = 13;
-export const ARENA_IMPORTED = 14;
-export const ARENA_SPANS = 15;
-/** Statistics as illumos counts them; wrap at 2³², differences stay right. */
-export const ARENA_ALLOCS = 16;
-export const ARENA_FREES = 17;
-export const ARENA_FAILS = 18;
-export const ARENA_WAITS = 19;
-export const ARENA_LOOKUPS = 20;
-export const ARENA_SEARCHES = 21;
-export const ARENA_POPULATE_FAILS = 22;
-export const ARENA_PEAK = 23;
-/** Rotor of next fit; segments; reserved words up to the tables. */
-export const ARENA_ROTOR = 24;
-export const ARENA_SEGMENTS = 25;
-/** Quanta that the arena took from itself for tags and hash tables. */
+export const ARENA_HASH_ROUND = 10;
+export const ARENA_HASH_SPLIT = 11;
+export const ARENA_HASH_COUNT = 12;
+/** Spans, and tags in the address list (segments and markers). */
+export const ARENA_SPANS = 13;
+export const ARENA_SEGMENTS = 14;
+/** Next fit goes on at this tag (see ROTOR_AT). */
+export const ARENA_ROTOR = 15;
+/** Markers of the spans, in the order of the addresses. */
+export const ARENA_SPAN_FIRST = 16;
+export const ARENA_SPAN_LAST = 17;
+/** ARENA_STATE_…; and a number that no two arenas of a memory share: a handle of a destroyed arena is told by it. */
+export const ARENA_STATE = 18;
+export const ARENA_SERIAL = 19;
+/** Next record in the list of arenas, or of free records. Under the control lock. */
+export const ARENA_NEXT = 20;
+/** Where spans are imported from: word index of an arena, 0 = nowhere, −1 = functions of the user's. */
+export const ARENA_SOURCE = 21;
+/** Somebody waits for a free; what waiters sleep on. */
+export const ARENA_WAITERS = 22;
+export const ARENA_WAIT_SEQ = 23;
+/** Arenas that import from this one. */
+export const ARENA_CHILDREN = 24;
+/** Pages that hold its tags and hash tables (word index of the first page's link), linked by their first word. */
+export const ARENA_PAGES = 25;
+/** Pages that the arena took from itself for tags and hash tables. */
 export const ARENA_OWN = 26;
+/** Numbers. */
+export const ARENA_QUANTUM = 32;
+/** Integers in use, in all spans, in imported spans, the most ever in use. */
+export const ARENA_IN_USE = 34;
+export const ARENA_TOTAL = 36;
+export const ARENA_IMPORTED = 38;
+export const ARENA_PEAK = 40;
+/** Integers that the spans may hold in all by importing (0 = no limit); least size of an import. */
+export const ARENA_LIMIT = 42;
+export const ARENA_IMPORT_MIN = 44;
+/** Where next fit goes on. */
+export const ARENA_ROTOR_AT = 46;
+export const ARENA_QCACHE_MAX = 48;
+/** Statistics as illumos counts them. */
+export const ARENA_ALLOCS = 50;
+export const ARENA_FREES = 52;
+export const ARENA_FAILS = 54;
+export const ARENA_WAITS = 56;
+export const ARENA_LOOKUPS = 58;
+export const ARENA_SEARCHES = 60;
+export const ARENA_POPULATE_WAITS = 62;
+export const ARENA_POPULATE_FAILS = 64;
+export const ARENA_CONTAINS = 66;
+export const ARENA_CONTAINS_SEARCHES = 68;
 /** Heads of the free lists, one a power of two. */
-export const ARENA_FREE_LISTS = 64;
-export const ARENA_FREE_LIST_COUNT = 32;
-/** Hash directory: entry k is a table of 16 << max(k − 1, 0) buckets. */
-export const ARENA_HASH_TABLES = 96;
-export const ARENA_HASH_TABLE_COUNT = 28;
-/** Name: length, bytes. */
-export const ARENA_NAME = 128;
+export const ARENA_FREE_LISTS = 80;
+export const ARENA_FREE_LIST_COUNT = 53;
+/** Hash directory: entry 0 is a table of 64 buckets, entry k > 0 one of 64 << (k − 1). */
+export const ARENA_HASH_TABLES = 136;
+export const ARENA_HASH_TABLE_COUNT = 25;
+/** UTF-8 name: length in bytes, then the bytes. */
+export const ARENA_NAME_LENGTH = 167;
+export const ARENA_NAME = 168;
+export const ARENA_NAME_BYTES = 64;
 
-/** Boundary tag: one a segment, and one a span (its marker). */
-export const TAG_WORDS = 8;
+export const ARENA_STATE_FREE = 0;
+export const ARENA_STATE_LIVE = 1;
+export const ARENA_STATE_DYING = 2;
+/** ARENA_SOURCE of an arena that imports by functions of the user's. */
+export const ARENA_SOURCE_USER = -1;
+
+/** Boundary tag: one a segment, and one a span (its marker). START and SIZE are numbers. */
+export const TAG_WORDS = 12;
 export const TAG_BYTES: number = TAG_WORDS * 4;
 export const TAG_START = 0;
-export const TAG_SIZE = 1;
-export const TAG_KIND = 2;
-/** Neighbours in address order within the span (the marker is the first's predecessor and the last's successor's place holder). */
-export const TAG_PREV = 3;
-export const TAG_NEXT = 4;
-/** Free: neighbours in the free list. Allocated: LINK_NEXT is the hash chain. Unused: LINK_NEXT is the list of free tags. */
-export const TAG_LINK_PREV = 5;
-export const TAG_LINK_NEXT = 6;
+export const TAG_SIZE = 2;
+export const TAG_KIND = 4;
+/** Neighbours in address order. */
+export const TAG_PREV = 5;
+export const TAG_NEXT = 6;
+/** Free: neighbours in the free list. Allocated: LINK_NEXT is the hash chain. Marker: neighbours among the markers. Unused: LINK_NEXT is the list of free tags. */
+export const TAG_LINK_PREV = 7;
+export const TAG_LINK_NEXT = 8;
 /** Name of the worker whose block it is; 0 = the allocator's own. */
-export const TAG_OWNER = 7;
+export const TAG_OWNER = 9;
+/** A page of tags begins with four words of its own, of which the first links the arena's pages. */
+export const TAG_PAGE_HEADER_WORDS = 4;
 
 export const TAG_UNUSED = 0;
 export const TAG_SEGMENT_FREE = 1;
 export const TAG_SEGMENT_BUSY = 2;
-export const TAG_SPAN = 3;
-export const TAG_SPAN_IMPORTED = 4;
 /** Busy, and given by xalloc: only xfree takes it back. */
-export const TAG_SEGMENT_XBUSY = 5;
-export const TAG_ROTOR = 6;
+export const TAG_SEGMENT_XBUSY = 3;
+export const TAG_SPAN = 4;
+export const TAG_SPAN_IMPORTED = 5;

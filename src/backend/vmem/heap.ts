@@ -1,5 +1,5 @@
 /**
- * The heap arena: the pages of the memory itself, in quanta of one page.
+ * The heap arena: the memory itself, in quanta of one page. Its integers are byte addresses.
  *
  * It is the root that everything else stands on, so it feeds itself: when its free tags run low it takes a page of its own
  * pages for more, and a new table of its hash comes from its own pages as well. Both happen under its lock, as transactions of
@@ -18,7 +18,9 @@ import {
   ARENA_OWN,
   ARENA_PEAK,
   ARENA_POPULATE_FAILS,
-  ARENA_SPANS,
+  ARENA_QUANTUM,
+  ARENA_STATE,
+  ARENA_STATE_LIVE,
   ARENA_TAG_END,
   ARENA_TAG_NEXT,
   ARENA_TOTAL,
@@ -27,16 +29,16 @@ import {
   SB_BOOT_HASH,
   SB_BOOT_TAGS,
   SB_HEAP_ARENA,
-  TAG_KIND,
   TAG_OWNER,
+  TAG_PAGE_HEADER_WORDS,
   TAG_SEGMENT_BUSY,
-  TAG_SEGMENT_FREE,
   TAG_SIZE,
   TAG_SPAN,
   TAG_START,
   TAG_WORDS,
 } from "../memory/layout.ts";
 import { HASH_FIRST, createSegments, firstOfTable, type Segments } from "./segments.ts";
+import { createSpans } from "./spans.ts";
 
 /** Answers of an allocation that is none. Pages have positive addresses. */
 export const NO_PAGES = 0;
@@ -75,10 +77,11 @@ export interface Heap {
 }
 
 export function createHeap(floor: Floor): Heap {
-  const { i32 } = floor.cells;
+  const { i32, f64 } = floor.cells;
   const { locks, journal, geometry, patienceMs } = floor;
   const { set, add, commit } = journal;
   const segments = createSegments(floor);
+  const spans = createSpans(floor, segments);
   const sb = floor.cells.base;
   const a = sb + SB_HEAP_ARENA;
   const LOCK = a + ARENA_LOCK;
@@ -88,21 +91,9 @@ export function createHeap(floor: Floor): Heap {
     i32[a + ARENA_TAG_END] = sb + SB_BOOT_HASH;
     i32[a + ARENA_HASH_TABLES] = sb + SB_BOOT_HASH;
     i32[a + ARENA_HASH_ROUND] = HASH_FIRST;
-    const start = geometry.heapStart >>> PAGE_SHIFT;
-    const size = (geometry.heapEnd - geometry.heapStart) >>> PAGE_SHIFT;
-    const marker = segments.takeTag(a);
-    const free = segments.takeTag(a);
-    for (const tag of [marker, free]) {
-      i32[tag + TAG_START] = start;
-      i32[tag + TAG_SIZE] = size;
-    }
-    i32[marker + TAG_KIND] = TAG_SPAN;
-    i32[free + TAG_KIND] = TAG_SEGMENT_FREE;
-    segments.linkAfter(a, marker, 0);
-    segments.linkAfter(a, free, marker);
-    segments.insertFree(a, free);
-    set(a + ARENA_TOTAL, size);
-    set(a + ARENA_SPANS, 1);
+    i32[a + ARENA_STATE] = ARENA_STATE_LIVE;
+    f64[(a + ARENA_QUANTUM) >> 1] = PAGE_BYTES;
+    spans.insert(a, 0, geometry.heapStart, geometry.heapEnd - geometry.heapStart, TAG_SPAN);
     commit();
   }
 
@@ -110,17 +101,17 @@ export function createHeap(floor: Floor): Heap {
     if (!locks.acquire(LOCK, patienceMs)) return HEAP_BUSY;
     try {
       if (!populate()) {
-        i32[a + ARENA_FAILS]++;
+        f64[(a + ARENA_FAILS) >> 1]++;
         return NO_PAGES;
       }
-      const tag = segments.findInstant(a, pages);
+      const size = pages * PAGE_BYTES;
+      const tag = segments.findInstant(a, size);
       if (tag === 0) {
-        i32[a + ARENA_FAILS]++;
+        f64[(a + ARENA_FAILS) >> 1]++;
         return NO_PAGES;
       }
-      const start = i32[tag + TAG_START];
-      segments.carve(a, tag, start, pages, TAG_SEGMENT_BUSY, owner);
-      const address = start << PAGE_SHIFT;
+      const address = f64[(tag + TAG_START) >> 1];
+      segments.carve(a, tag, address, size, TAG_SEGMENT_BUSY, owner);
       if (intent !== 0) set(intent, address);
       commit();
       return address;
@@ -146,22 +137,22 @@ export function createHeap(floor: Floor): Heap {
     }
     const page = takeOwn(1);
     if (page === 0) {
-      i32[a + ARENA_POPULATE_FAILS]++;
+      f64[(a + ARENA_POPULATE_FAILS) >> 1]++;
       return;
     }
-    set(a + ARENA_TAG_NEXT, page >>> 2);
+    set(a + ARENA_TAG_NEXT, (page >>> 2) + TAG_PAGE_HEADER_WORDS);
     set(a + ARENA_TAG_END, (page + PAGE_BYTES) >>> 2);
     commit();
   }
 
   /** Pages for the arena's own records, as part of the open transaction. */
   function takeOwn(pages: number): number {
-    const tag = segments.tagsReady(a) < 2 ? 0 : segments.findInstant(a, pages);
+    const tag = segments.tagsReady(a) < 2 ? 0 : segments.findInstant(a, pages * PAGE_BYTES);
     if (tag === 0) return 0;
-    const start = i32[tag + TAG_START];
-    segments.carve(a, tag, start, pages, TAG_SEGMENT_BUSY, 0);
+    const start = f64[(tag + TAG_START) >> 1];
+    segments.carve(a, tag, start, pages * PAGE_BYTES, TAG_SEGMENT_BUSY, 0);
     add(a + ARENA_OWN, pages);
-    return start << PAGE_SHIFT;
+    return start;
   }
 
   function growHash(): void {
@@ -190,7 +181,7 @@ export function createHeap(floor: Floor): Heap {
   function free(address: number, intent: number): boolean {
     if (!locks.acquire(LOCK, patienceMs)) return false;
     try {
-      const tag = segments.lookup(a, address >>> PAGE_SHIFT);
+      const tag = segments.lookup(a, address);
       if (tag !== 0) segments.release(a, tag);
       if (intent !== 0) set(intent, 0);
       commit();
@@ -203,8 +194,8 @@ export function createHeap(floor: Floor): Heap {
   function sizeOf(address: number): number {
     if (!locks.acquire(LOCK, patienceMs)) return HEAP_BUSY;
     try {
-      const tag = segments.lookup(a, address >>> PAGE_SHIFT);
-      return tag === 0 ? 0 : i32[tag + TAG_SIZE];
+      const tag = segments.lookup(a, address);
+      return tag === 0 ? 0 : f64[(tag + TAG_SIZE) >> 1] / PAGE_BYTES;
     } finally {
       locks.release();
     }
@@ -213,7 +204,7 @@ export function createHeap(floor: Floor): Heap {
   function setOwner(address: number, from: number, to: number): boolean {
     if (!locks.acquire(LOCK, patienceMs)) return false;
     try {
-      const tag = segments.lookup(a, address >>> PAGE_SHIFT);
+      const tag = segments.lookup(a, address);
       if (tag === 0 || i32[tag + TAG_OWNER] !== from) return false;
       set(tag + TAG_OWNER, to);
       commit();
@@ -224,9 +215,9 @@ export function createHeap(floor: Floor): Heap {
   }
 
   function counts(): { free: number; inUse: number; total: number; peak: number } {
-    const total = i32[a + ARENA_TOTAL];
-    const inUse = i32[a + ARENA_IN_USE];
-    return { free: total - inUse, inUse, total, peak: i32[a + ARENA_PEAK] };
+    const total = f64[(a + ARENA_TOTAL) >> 1] / PAGE_BYTES;
+    const inUse = f64[(a + ARENA_IN_USE) >> 1] / PAGE_BYTES;
+    return { free: total - inUse, inUse, total, peak: f64[(a + ARENA_PEAK) >> 1] / PAGE_BYTES };
   }
 
   return { arena: a, segments, init, alloc, free, sizeOf, setOwner, counts };

@@ -1,9 +1,10 @@
 /**
- * Segments: the boundary tags of an arena in shared memory, and the three indexes over them.
+ * Segments: the boundary tags of an arena, and the three indexes over them.
  *
  * 1. **Address list.** Every segment has a tag {start, size, kind}; tags stand in one doubly linked list, span by span, each span
  *    led by a marker. Segments of a span follow each other without a gap, and no two neighbours are both free: a free segment
- *    joins its free neighbours at once, the marker keeping it from joining across spans.
+ *    joins its free neighbours at once, the marker keeping it from joining across spans. Spans stand in the order of their
+ *    addresses, and their markers in a list of their own.
  * 2. **Free lists.** A free segment of size s stands in list ⌊log2 s⌋; bit k of the bitmap says that list k is not empty.
  *    *Instant fit* takes the head of the first list whose every member is large enough: no search, whatever the fragmentation.
  *    Only when all of those are empty is the request's own list looked through.
@@ -14,24 +15,28 @@
  * A tag is taken from the arena's list of free ones, or carved from the page that was given to it for tags. Tags are never given
  * back: their memory stays theirs.
  *
- * Starts and sizes count quanta: 0 < size < 2³¹, and start + size ≤ 2³¹.
+ *  The same code serves arenas in the shared memory and local ones: it needs no more than views and a journal.
+ * Starts and sizes are the arena's own integers, exact up to 2⁵³ − 1.
  */
-import type { Floor } from "../memory/floor.ts";
+import type { Cells } from "../memory/cells.ts";
+import type { Journal } from "../memory/journal.ts";
 import {
   ARENA_ALLOCS,
   ARENA_BITMAP,
+  ARENA_BITMAP_HIGH,
   ARENA_FIRST,
   ARENA_FREES,
   ARENA_FREE_LISTS,
-  ARENA_FREE_LIST_COUNT,
   ARENA_HASH_COUNT,
   ARENA_HASH_ROUND,
   ARENA_HASH_SPLIT,
   ARENA_HASH_TABLES,
+  ARENA_HASH_TABLE_COUNT,
   ARENA_IN_USE,
   ARENA_LAST,
   ARENA_LOOKUPS,
   ARENA_PEAK,
+  ARENA_ROTOR,
   ARENA_SEARCHES,
   ARENA_SEGMENTS,
   ARENA_TAG_END,
@@ -53,8 +58,16 @@ import {
 
 /** Buckets of the hash before its first split: table 0. Table k > 0 holds HASH_FIRST << (k − 1). */
 export const HASH_FIRST = 64;
+/** Buckets at most: the directory is full then. */
+const HASH_MOST: number = HASH_FIRST << (ARENA_HASH_TABLE_COUNT - 1);
 /** A chain longer than this is not split: its links would not fit a transaction. */
 const SPLIT_LONGEST = 24;
+
+/** What the tags of an arena lie in. */
+export interface Ground {
+  readonly cells: Pick<Cells, "i32" | "f64">;
+  readonly journal: Pick<Journal, "set" | "setNumber" | "add">;
+}
 
 export interface Segments {
   /** Tags at hand without asking for memory. */
@@ -67,6 +80,8 @@ export interface Segments {
   /** Puts `tag` behind `after` in the address list; 0 = at the very front. */
   linkAfter(a: number, tag: number, after: number): void;
   unlink(a: number, tag: number): void;
+  /** Lowest free list from `from` on that is not empty; −1 = none. */
+  firstList(a: number, from: number): number;
   /** A free segment of at least `size`, by instant fit; 0 = none. */
   findInstant(a: number, size: number): number;
   /** Makes [start, start + size) of the free segment `tag` an allocated one of `kind`. @returns its tag. */
@@ -85,15 +100,23 @@ export interface Segments {
   splitBucket(a: number): void;
 }
 
-/** The list that a free segment of `size` quanta stands in. */
+/** The list that a free segment of `size` stands in: ⌊log2 size⌋, exactly, up to 2⁵³ − 1. */
 export function listOf(size: number): number {
-  return 31 - Math.clz32(size);
+  return size < 0x80000000 ? 31 - Math.clz32(size) : 62 - Math.clz32(size / 0x80000000);
+}
+
+/** The least list whose every member is at least `size`: the size's own if it is a power of two, else the next. */
+export function sureListOf(size: number): number {
+  if (size < 0x80000000) return 32 - Math.clz32(size - 1);
+  const own = listOf(size);
+  return size === 2 ** own ? own : own + 1;
 }
 
 /** Scatters a start over the buckets. */
 export function hashOf(start: number): number {
-  const h = Math.imul(start, 0x9e3779b1);
-  return (h ^ (h >>> 15)) >>> 0;
+  let h = Math.imul(start ^ (start / 0x100000000), 0x9e3779b1);
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  return (h ^ (h >>> 13)) >>> 0;
 }
 
 /** Table that holds `bucket`, and the first bucket of table k. */
@@ -105,9 +128,9 @@ export function firstOfTable(table: number): number {
   return table === 0 ? 0 : HASH_FIRST << (table - 1);
 }
 
-export function createSegments(floor: Floor): Segments {
-  const { i32 } = floor.cells;
-  const { set, add } = floor.journal;
+export function createSegments(ground: Ground): Segments {
+  const { i32, f64 } = ground.cells;
+  const { set, setNumber, add } = ground.journal;
 
   function tagsReady(a: number): number {
     return i32[a + ARENA_TAG_FREE_COUNT] + Math.floor((i32[a + ARENA_TAG_END] - i32[a + ARENA_TAG_NEXT]) / TAG_WORDS);
@@ -133,12 +156,12 @@ export function createSegments(floor: Floor): Segments {
   }
 
   function insertFree(a: number, tag: number): void {
-    const list = listOf(i32[tag + TAG_SIZE]);
+    const list = listOf(f64[(tag + TAG_SIZE) >> 1]);
     const head = i32[a + ARENA_FREE_LISTS + list];
     set(tag + TAG_LINK_PREV, 0);
     set(tag + TAG_LINK_NEXT, head);
     if (head !== 0) set(head + TAG_LINK_PREV, tag);
-    else set(a + ARENA_BITMAP, i32[a + ARENA_BITMAP] | (1 << list));
+    else markList(a, list, 1);
     set(a + ARENA_FREE_LISTS + list, tag);
   }
 
@@ -150,9 +173,14 @@ export function createSegments(floor: Floor): Segments {
       set(prev + TAG_LINK_NEXT, next);
       return;
     }
-    const list = listOf(i32[tag + TAG_SIZE]);
+    const list = listOf(f64[(tag + TAG_SIZE) >> 1]);
     set(a + ARENA_FREE_LISTS + list, next);
-    if (next === 0) set(a + ARENA_BITMAP, i32[a + ARENA_BITMAP] & ~(1 << list));
+    if (next === 0) markList(a, list, 0);
+  }
+
+  function markList(a: number, list: number, bit: number): void {
+    const word = a + (list < 32 ? ARENA_BITMAP : ARENA_BITMAP_HIGH);
+    set(word, (i32[word] & ~(1 << (list & 31))) | (bit << (list & 31)));
   }
 
   function linkAfter(a: number, tag: number, after: number): void {
@@ -174,44 +202,52 @@ export function createSegments(floor: Floor): Segments {
     if (next === 0) set(a + ARENA_LAST, prev);
     else set(next + TAG_PREV, prev);
     add(a + ARENA_SEGMENTS, -1);
+    // Next fit goes on at what stands before: the place itself is kept as an address.
+    if (i32[a + ARENA_ROTOR] === tag) set(a + ARENA_ROTOR, prev);
+  }
+
+  function firstList(a: number, from: number): number {
+    if (from < 32) {
+      const low = i32[a + ARENA_BITMAP] & (-1 << from);
+      if (low !== 0) return 31 - Math.clz32(low & -low);
+    }
+    const high = from < 64 ? i32[a + ARENA_BITMAP_HIGH] & (-1 << Math.max(from - 32, 0)) : 0;
+    return high === 0 ? -1 : 63 - Math.clz32(high & -high);
   }
 
   function findInstant(a: number, size: number): number {
-    i32[a + ARENA_SEARCHES]++;
+    f64[(a + ARENA_SEARCHES) >> 1]++;
+    const sure = sureListOf(size);
+    const list = firstList(a, sure);
+    if (list >= 0) return i32[a + ARENA_FREE_LISTS + list];
     const own = listOf(size);
-    const bitmap = i32[a + ARENA_BITMAP];
-    // Every member of a list from `sure` on is large enough: the own list if the request is a power of two, else the next.
-    const sure = (size & (size - 1)) === 0 ? own : own + 1;
-    const fits = sure >= ARENA_FREE_LIST_COUNT ? 0 : bitmap & (-1 << sure);
-    if (fits !== 0) return i32[a + ARENA_FREE_LISTS + 31 - Math.clz32(fits & -fits)];
-    if (sure === own || (bitmap & (1 << own)) === 0) return 0;
+    if (own === sure) return 0;
     for (let tag = i32[a + ARENA_FREE_LISTS + own]; tag !== 0; tag = i32[tag + TAG_LINK_NEXT]) {
-      i32[a + ARENA_SEARCHES]++;
-      if (i32[tag + TAG_SIZE] >= size) return tag;
+      f64[(a + ARENA_SEARCHES) >> 1]++;
+      if (f64[(tag + TAG_SIZE) >> 1] >= size) return tag;
     }
     return 0;
   }
 
   function carve(a: number, tag: number, start: number, size: number, kind: number, owner: number): number {
-    const first = i32[tag + TAG_START];
-    const front = start - first;
-    const back = i32[tag + TAG_SIZE] - front - size;
+    const front = start - f64[(tag + TAG_START) >> 1];
+    const back = f64[(tag + TAG_SIZE) >> 1] - front - size;
     removeFree(a, tag);
     let busy = tag;
     if (front > 0) {
-      set(tag + TAG_SIZE, front);
+      setNumber(tag + TAG_SIZE, front);
       insertFree(a, tag);
       busy = takeTag(a);
-      i32[busy + TAG_START] = start;
-      i32[busy + TAG_SIZE] = size;
+      f64[(busy + TAG_START) >> 1] = start;
+      f64[(busy + TAG_SIZE) >> 1] = size;
       linkAfter(a, busy, tag);
     } else if (back > 0) {
-      set(tag + TAG_SIZE, size);
+      setNumber(tag + TAG_SIZE, size);
     }
     if (back > 0) {
       const rest = takeTag(a);
-      i32[rest + TAG_START] = start + size;
-      i32[rest + TAG_SIZE] = back;
+      f64[(rest + TAG_START) >> 1] = start + size;
+      f64[(rest + TAG_SIZE) >> 1] = back;
       i32[rest + TAG_KIND] = TAG_SEGMENT_FREE;
       linkAfter(a, rest, busy);
       insertFree(a, rest);
@@ -219,37 +255,38 @@ export function createSegments(floor: Floor): Segments {
     set(busy + TAG_KIND, kind);
     set(busy + TAG_OWNER, owner);
     insertHash(a, busy);
-    const inUse = i32[a + ARENA_IN_USE] + size;
-    set(a + ARENA_IN_USE, inUse);
-    i32[a + ARENA_ALLOCS]++;
-    if (inUse > i32[a + ARENA_PEAK]) i32[a + ARENA_PEAK] = inUse;
+    const inUse = f64[(a + ARENA_IN_USE) >> 1] + size;
+    setNumber(a + ARENA_IN_USE, inUse);
+    f64[(a + ARENA_ALLOCS) >> 1]++;
+    if (inUse > f64[(a + ARENA_PEAK) >> 1]) f64[(a + ARENA_PEAK) >> 1] = inUse;
     return busy;
   }
 
   function release(a: number, tag: number): number {
-    let size = i32[tag + TAG_SIZE];
-    set(a + ARENA_IN_USE, i32[a + ARENA_IN_USE] - size);
-    i32[a + ARENA_FREES]++;
+    let size = f64[(tag + TAG_SIZE) >> 1];
+    setNumber(a + ARENA_IN_USE, f64[(a + ARENA_IN_USE) >> 1] - size);
+    f64[(a + ARENA_FREES) >> 1]++;
     removeHash(a, tag);
     set(tag + TAG_KIND, TAG_SEGMENT_FREE);
     set(tag + TAG_OWNER, 0);
     const next = i32[tag + TAG_NEXT];
-    if (next !== 0 && i32[next + TAG_KIND] === TAG_SEGMENT_FREE) {
+    const joinsNext = next !== 0 && i32[next + TAG_KIND] === TAG_SEGMENT_FREE;
+    if (joinsNext) {
       removeFree(a, next);
-      size += i32[next + TAG_SIZE];
+      size += f64[(next + TAG_SIZE) >> 1];
       unlink(a, next);
       giveTag(a, next);
     }
     const prev = i32[tag + TAG_PREV];
     if (prev !== 0 && i32[prev + TAG_KIND] === TAG_SEGMENT_FREE) {
       removeFree(a, prev);
-      set(prev + TAG_SIZE, size + i32[prev + TAG_SIZE]);
+      setNumber(prev + TAG_SIZE, size + f64[(prev + TAG_SIZE) >> 1]);
       unlink(a, tag);
       giveTag(a, tag);
       insertFree(a, prev);
       return prev;
     }
-    set(tag + TAG_SIZE, size);
+    if (joinsNext) setNumber(tag + TAG_SIZE, size);
     insertFree(a, tag);
     return tag;
   }
@@ -267,35 +304,37 @@ export function createSegments(floor: Floor): Segments {
   }
 
   function insertHash(a: number, tag: number): void {
-    const word = bucketWord(a, bucketOf(a, i32[tag + TAG_START]));
+    const word = bucketWord(a, bucketOf(a, f64[(tag + TAG_START) >> 1]));
     set(tag + TAG_LINK_NEXT, i32[word]);
     set(word, tag);
     add(a + ARENA_HASH_COUNT, 1);
   }
 
   function removeHash(a: number, tag: number): void {
-    let word = bucketWord(a, bucketOf(a, i32[tag + TAG_START]));
+    let word = bucketWord(a, bucketOf(a, f64[(tag + TAG_START) >> 1]));
     while (i32[word] !== tag) word = i32[word] + TAG_LINK_NEXT;
     set(word, i32[tag + TAG_LINK_NEXT]);
     add(a + ARENA_HASH_COUNT, -1);
   }
 
   function lookup(a: number, start: number): number {
-    i32[a + ARENA_LOOKUPS]++;
+    f64[(a + ARENA_LOOKUPS) >> 1]++;
     let tag = i32[bucketWord(a, bucketOf(a, start))];
-    while (tag !== 0 && i32[tag + TAG_START] !== start) {
-      i32[a + ARENA_LOOKUPS]++;
+    while (tag !== 0 && f64[(tag + TAG_START) >> 1] !== start) {
+      f64[(a + ARENA_LOOKUPS) >> 1]++;
       tag = i32[tag + TAG_LINK_NEXT];
     }
     return tag;
   }
 
   function hashIsDense(a: number): boolean {
-    return i32[a + ARENA_HASH_COUNT] > i32[a + ARENA_HASH_ROUND] + i32[a + ARENA_HASH_SPLIT];
+    const buckets = i32[a + ARENA_HASH_ROUND] + i32[a + ARENA_HASH_SPLIT];
+    return i32[a + ARENA_HASH_COUNT] > buckets && buckets < HASH_MOST;
   }
 
   function missingTable(a: number): number {
     const table = tableOf(i32[a + ARENA_HASH_ROUND] + i32[a + ARENA_HASH_SPLIT]);
+    if (table >= ARENA_HASH_TABLE_COUNT) return -1;
     return i32[a + ARENA_HASH_TABLES + table] === 0 ? table : -1;
   }
 
@@ -312,7 +351,7 @@ export function createSegments(floor: Floor): Segments {
     let highEnd = high;
     for (let tag = i32[low]; tag !== 0; ) {
       const next = i32[tag + TAG_LINK_NEXT];
-      if ((hashOf(i32[tag + TAG_START]) & round) === 0) {
+      if ((hashOf(f64[(tag + TAG_START) >> 1]) & round) === 0) {
         if (i32[lowEnd] !== tag) set(lowEnd, tag);
         lowEnd = tag + TAG_LINK_NEXT;
       } else {
@@ -339,6 +378,7 @@ export function createSegments(floor: Floor): Segments {
     removeFree,
     linkAfter,
     unlink,
+    firstList,
     findInstant,
     carve,
     release,

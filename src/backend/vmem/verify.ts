@@ -1,16 +1,21 @@
-/** The invariants of an arena in shared memory, checked by walking it. The caller sees to it that nobody changes it meanwhile. */
-import type { Floor } from "../memory/floor.ts";
+/** The invariants of an arena, checked by walking it. The caller sees to it that nobody changes it meanwhile. */
 import {
   ARENA_BITMAP,
+  ARENA_BITMAP_HIGH,
   ARENA_FIRST,
   ARENA_FREE_LISTS,
   ARENA_FREE_LIST_COUNT,
   ARENA_HASH_COUNT,
   ARENA_HASH_ROUND,
   ARENA_HASH_SPLIT,
+  ARENA_IMPORTED,
   ARENA_IN_USE,
   ARENA_LAST,
+  ARENA_ROTOR,
   ARENA_SEGMENTS,
+  ARENA_SPANS,
+  ARENA_SPAN_FIRST,
+  ARENA_SPAN_LAST,
   ARENA_TAG_FREE,
   ARENA_TAG_FREE_COUNT,
   ARENA_TOTAL,
@@ -27,11 +32,11 @@ import {
   TAG_SPAN_IMPORTED,
   TAG_START,
 } from "../memory/layout.ts";
-import { listOf, type Segments } from "./segments.ts";
+import { type Ground, listOf, type Segments } from "./segments.ts";
 
 /** Checks the arena at word `a`: tiling, coalescing, free lists, bitmap, hash and counters. Problems go to `report`. */
-export function verifyArena(floor: Floor, segments: Segments, a: number, name: string, report: (problem: string) => void): void {
-  const { i32 } = floor.cells;
+export function verifyArena(ground: Ground, segments: Segments, a: number, name: string, report: (problem: string) => void): void {
+  const { i32, f64 } = ground.cells;
   const say = (problem: string): void => report(`arena ${name}: ${problem}`);
   const free = new Set<number>();
   let busy = 0;
@@ -41,13 +46,24 @@ export function verifyArena(floor: Floor, segments: Segments, a: number, name: s
   let previous = 0;
   let expected = -1;
   let spanEnd = -1;
+  let marker = 0;
+  let spans = 0;
+  let imported = 0;
+  let rotorSeen = i32[a + ARENA_ROTOR] === 0;
   for (let tag = i32[a + ARENA_FIRST]; tag !== 0; tag = i32[tag + TAG_NEXT]) {
-    const start = i32[tag + TAG_START] >>> 0;
-    const size = i32[tag + TAG_SIZE] >>> 0;
+    const start = f64[(tag + TAG_START) >> 1];
+    const size = f64[(tag + TAG_SIZE) >> 1];
     const kind = i32[tag + TAG_KIND];
     if (++count > 1 << 26) return say("the address list is a circle");
     if (i32[tag + TAG_PREV] !== previous) say(`tag ${tag} does not point back to ${previous}`);
+    if (tag === i32[a + ARENA_ROTOR]) rotorSeen = true;
     if (kind === TAG_SPAN || kind === TAG_SPAN_IMPORTED) {
+      spans++;
+      if (kind === TAG_SPAN_IMPORTED) imported += size;
+      if (start < spanEnd) say(`the span at ${start} begins before the end of the one before it, ${spanEnd}`);
+      if (i32[tag + TAG_LINK_PREV] !== marker) say(`the marker of the span at ${start} does not point back`);
+      if (i32[marker === 0 ? a + ARENA_SPAN_FIRST : marker + TAG_LINK_NEXT] !== tag) say(`the list of markers misses the span at ${start}`);
+      marker = tag;
       if (expected !== spanEnd) say(`the span before ${start} ends at ${expected}, not at ${spanEnd}`);
       total += size;
       expected = start;
@@ -62,7 +78,7 @@ export function verifyArena(floor: Floor, segments: Segments, a: number, name: s
       } else {
         busy++;
         inUse += size;
-        if (segments.lookup(a, i32[tag + TAG_START]) !== tag) say(`allocated segment ${start} is not found by the hash`);
+        if (segments.lookup(a, start) !== tag) say(`allocated segment ${start} is not found by the hash`);
       }
     } else {
       say(`tag ${tag} in the address list has kind ${kind}`);
@@ -71,15 +87,19 @@ export function verifyArena(floor: Floor, segments: Segments, a: number, name: s
   }
   if (expected !== spanEnd) say(`the last span ends at ${expected}, not at ${spanEnd}`);
   if (i32[a + ARENA_LAST] !== previous) say("LAST is not the last tag");
+  if (i32[a + ARENA_SPAN_LAST] !== marker) say("SPAN_LAST is not the last marker");
+  if (!rotorSeen) say("the rotor is no tag of the address list");
   const same = (what: string, counted: number, kept: number): void => {
     if (counted !== kept) say(`${what}: counted ${counted}, kept ${kept}`);
   };
-  same("quanta in use", inUse, i32[a + ARENA_IN_USE] >>> 0);
-  same("quanta in all", total, i32[a + ARENA_TOTAL] >>> 0);
+  same("integers in use", inUse, f64[(a + ARENA_IN_USE) >> 1]);
+  same("integers in all", total, f64[(a + ARENA_TOTAL) >> 1]);
+  same("integers imported", imported, f64[(a + ARENA_IMPORTED) >> 1]);
+  same("spans", spans, i32[a + ARENA_SPANS]);
   same("tags in the address list", count, i32[a + ARENA_SEGMENTS]);
   same("entries of the hash", busy, i32[a + ARENA_HASH_COUNT]);
   same("entries in the hash's chains", chained(i32, segments, a, count), busy);
-  verifyFreeLists(i32, a, free, say);
+  verifyFreeLists(ground, a, free, say);
   let spare = 0;
   for (let tag = i32[a + ARENA_TAG_FREE]; tag !== 0 && spare <= 1 << 26; tag = i32[tag + TAG_LINK_NEXT]) spare++;
   same("free tags", spare, i32[a + ARENA_TAG_FREE_COUNT]);
@@ -93,17 +113,20 @@ function chained(i32: Int32Array, segments: Segments, a: number, limit: number):
   return entries;
 }
 
-function verifyFreeLists(i32: Int32Array, a: number, free: Set<number>, say: (problem: string) => void): void {
+function verifyFreeLists(ground: Ground, a: number, free: Set<number>, say: (problem: string) => void): void {
+  const { i32, f64 } = ground.cells;
   const listed = new Set<number>();
   for (let list = 0; list < ARENA_FREE_LIST_COUNT; list++) {
     const head = i32[a + ARENA_FREE_LISTS + list];
-    if ((head !== 0) !== (((i32[a + ARENA_BITMAP] >>> list) & 1) === 1)) say(`bitmap and list ${list} disagree`);
+    const bits = i32[a + (list < 32 ? ARENA_BITMAP : ARENA_BITMAP_HIGH)];
+    if ((head !== 0) !== (((bits >>> (list & 31)) & 1) === 1)) say(`bitmap and list ${list} disagree`);
     let previous = 0;
     for (let tag = head; tag !== 0; tag = i32[tag + TAG_LINK_NEXT]) {
       if (listed.has(tag)) return say(`list ${list} is a circle, or shares a tag`);
       listed.add(tag);
       if (!free.has(tag)) say(`list ${list} holds a segment that is not free`);
-      if (listOf(i32[tag + TAG_SIZE]) !== list) say(`a segment of ${i32[tag + TAG_SIZE]} stands in list ${list}`);
+      const size = f64[(tag + TAG_SIZE) >> 1];
+      if (listOf(size) !== list) say(`a segment of ${size} stands in list ${list}`);
       if (i32[tag + TAG_LINK_PREV] !== previous) say(`list ${list}: tag ${tag} does not point back`);
       previous = tag;
     }
