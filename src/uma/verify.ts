@@ -34,6 +34,7 @@ import {
   MARK_FREE,
   MARK_ORPHAN,
   NO_BUCKET,
+  PAGE_BYTES,
   PAGE_SHIFT,
   PTE_SLAB,
   PTE_TAG,
@@ -92,7 +93,7 @@ const MOST_PROBLEMS = 100;
 
 export function createVerify(core: Core, records: Records, registry: Registry): () => Verdict {
   const { floor, slabs, items, heap } = core;
-  const { i32, u8 } = floor.cells;
+  const { i32, u8, f64 } = floor.cells;
   const { slots } = floor;
   const { pageTable } = floor.geometry;
   const sb = floor.cells.base;
@@ -132,9 +133,9 @@ export function createVerify(core: Core, records: Records, registry: Registry): 
       known += i32[keg + KEG_PAGES];
     }
     for (let tag = i32[heap.arena + ARENA_FIRST]; tag !== 0; tag = i32[tag + TAG_NEXT]) {
-      if (i32[tag + TAG_KIND] === TAG_SEGMENT_BUSY && i32[tag + TAG_OWNER] !== 0) known += i32[tag + TAG_SIZE];
+      if (i32[tag + TAG_KIND] === TAG_SEGMENT_BUSY && i32[tag + TAG_OWNER] !== 0) known += f64[(tag + TAG_SIZE) >> 1] / PAGE_BYTES;
     }
-    const inUse = i32[heap.arena + ARENA_IN_USE];
+    const inUse = f64[(heap.arena + ARENA_IN_USE) >> 1] / PAGE_BYTES;
     if (known !== inUse) say(`pages: ${inUse} are taken, ${known} serve something (${inUse - known} lost)`);
   }
 
