@@ -1,0 +1,81 @@
+/**
+ * A ring for one producer and one consumer, in shared memory: words go in, and become visible 64 at a time.
+ * HEAD counts what was published, TAIL what was taken; each is written by one side only, and they lie on lines of their own.
+ */
+const HEAD = 0;
+const TAIL = 32;
+const WORDS = 64;
+const CAPACITY = 1024;
+const PUBLISH = 64;
+/** Looks at the other side's count before a nap: the other side may need the processor that the looking takes. */
+const LOOKS = 2000;
+const NAP_MS = 1;
+
+export const RING_BYTES: number = (WORDS + CAPACITY) * 4;
+
+export interface Producer {
+  put(word: number): void;
+  /** Publishes what has not been published yet. */
+  flush(): void;
+}
+
+export interface Consumer {
+  /** Waits for a word if it has to. */
+  take(): number;
+}
+
+/** @returns the word at `index` once it is no longer `old`. */
+function changed(ring: Int32Array, index: number, old: number): number {
+  for (let looks = 1; ; looks++) {
+    const value = Atomics.load(ring, index);
+    if (value !== old) return value;
+    if (looks % LOOKS === 0) Atomics.wait(ring, index, old, NAP_MS);
+  }
+}
+
+export function createProducer(buffer: SharedArrayBuffer): Producer {
+  const ring = new Int32Array(buffer);
+  let head = ring[HEAD] as number;
+  let room = CAPACITY;
+
+  function flush(): void {
+    Atomics.store(ring, HEAD, head);
+  }
+
+  function waitForRoom(): void {
+    flush();
+    room = CAPACITY - ((head - changed(ring, TAIL, (head - CAPACITY) | 0)) | 0);
+  }
+
+  return {
+    put: (word) => {
+      if (room === 0) waitForRoom();
+      ring[WORDS + (head & (CAPACITY - 1))] = word;
+      head = (head + 1) | 0;
+      room--;
+      if ((head & (PUBLISH - 1)) === 0) flush();
+    },
+    flush,
+  };
+}
+
+export function createConsumer(buffer: SharedArrayBuffer): Consumer {
+  const ring = new Int32Array(buffer);
+  let tail = ring[TAIL] as number;
+  let ready = 0;
+
+  function waitForWords(): void {
+    Atomics.store(ring, TAIL, tail);
+    ready = (changed(ring, HEAD, tail) - tail) | 0;
+  }
+
+  return {
+    take: () => {
+      if (ready === 0) waitForWords();
+      const word = ring[WORDS + (tail & (CAPACITY - 1))] as number;
+      tail = (tail + 1) | 0;
+      ready--;
+      return word;
+    },
+  };
+}
