@@ -34,12 +34,15 @@ interface Tally {
 const STEPS = 120;
 const PER_POINT = 4;
 const MOST_BAD = 20;
+const FRESH_EVERY = 40;
 
 async function work(share: Share): Promise<Tally> {
   const tally: Tally = { kills: 0, recovererKills: 0, missed: 0, bad: [], reached: [], byPoint: [] };
   const reached = new Set<number>();
   for (const seed of share.seeds) {
-    let campaign = await Campaign.create({ ...share.trees, seed, steps: STEPS });
+    // Every other history has company.
+    const options = { ...share.trees, seed, steps: STEPS, peer: seed % 2 === 0 };
+    let campaign = await Campaign.create(options);
     const counts = await campaign.count(seed);
     const random = generator(seed + 1);
     const most = Math.ceil(share.kills / share.seeds.length);
@@ -48,7 +51,7 @@ async function work(share: Share): Promise<Tally> {
       const outcome = await campaign.kill(kill);
       if (outcome.killed) {
         tally.kills++;
-        reached.add(kill.point);
+        for (const point of outcome.at) reached.add(point);
         tally.byPoint[kill.point] = (tally.byPoint[kill.point] ?? 0) + 1;
       } else {
         tally.missed++;
@@ -59,10 +62,17 @@ async function work(share: Share): Promise<Tally> {
           `seed ${seed}, ${campaign.nameOf(kill.point)} at its ${kill.occurrence}. pass${kill.recovererPoint === undefined ? "" : `, recoverer killed at its ${kill.recovererOccurrence}. point`}: ${outcome.problems.join("; ")}`,
         );
         if (tally.bad.length >= MOST_BAD) return tally;
-        campaign = await Campaign.create({ ...share.trees, seed, steps: STEPS });
+        await campaign.close();
+        campaign = await Campaign.create(options);
+      }
+      // A new memory now and then: its first victims meet empty pools and lists.
+      if (n % FRESH_EVERY === FRESH_EVERY - 1) {
+        await campaign.close();
+        campaign = await Campaign.create(options);
       }
       if (n % 100 === 99) process.send?.({ progress: 100 });
     }
+    await campaign.close();
   }
   tally.reached = [...reached];
   return tally;

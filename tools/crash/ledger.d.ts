@@ -5,6 +5,7 @@ export const STEPS: number;
 export const PAUSE: number;
 export const PAUSED: number;
 export const ERRORS: number;
+export const MINE: number;
 export const HEAD: number;
 export function makeLedger(zones: number, mail: number): Int32Array;
 export function place(z: number, k: number): number;

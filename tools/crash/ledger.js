@@ -16,6 +16,8 @@ export const STEPS = 2;
 export const PAUSE = 3;
 export const PAUSED = 4;
 export const ERRORS = 5;
+/** An item of zone 0 in the victim's hands for a moment, −1 while it may be coming. */
+export const MINE = 6;
 export const HEAD = 16;
 
 /** @param {number} zones @param {number} mail - places for items that somebody else allocated and the victim frees. */

@@ -4,7 +4,7 @@
  * the armed point or the history ends. Plain JavaScript, importing the instrumented tree, so that it starts fast.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { IN_FLIGHT, SLOTS, STEPS, place } from "./ledger.js";
+import { IN_FLIGHT, MINE, SLOTS, STEPS, place } from "./ledger.js";
 import { HOOK_POINTS, zoneDefinitions } from "./zones.js";
 
 const { treeUrl, ticket, words, ledger, mail, seed, steps, points, reapTicket } = workerData;
@@ -42,7 +42,8 @@ function history() {
     else if (action < 92) zones[z].reclaim();
     else if (action < 95) reopen(zones, z);
     else if (action < 97) passing(step);
-    else if (action < 98) blocks();
+    else if (action < 98) blocks(step);
+    else if (action < 99) others(zones);
     else burst(zones, z);
     uma.poll();
   }
@@ -91,12 +92,30 @@ function passing(step) {
   zone.destroy({ force: true });
 }
 
-/** Blocks straight from the arena. */
-function blocks() {
+/** Blocks straight from the arena: now and then enough of them for a page of tags and for the hash to grow. @param {number} step */
+function blocks(step) {
   const { heap, floor } = uma.core;
   const held = [];
-  for (let n = 1; n < 6; n++) held.push(heap.alloc(n, floor.me, 0));
-  for (const address of held) if (address > 0) heap.free(address, 0);
+  const count = step % 2 === 0 ? 90 : 6;
+  for (let n = 1; n < count; n++) held.push(heap.alloc(1 + (n % 3), floor.me, 0));
+  for (const address of held.filter((_, n) => n % 2 === 0)) if (address > 0) heap.free(address, 0);
+  for (const address of held.filter((_, n) => n % 2 === 1)) if (address > 0) heap.free(address, 0);
+}
+
+/** A reservation that nobody takes up, a refused construction, an item handed to oneself. @param {any[]} zones */
+function others(zones) {
+  uma.reap(uma.ticket());
+  const refusing = zones[definitions.findIndex((d) => d.name === "refusing")];
+  refusing.tryAlloc("refuse");
+  const plain = zones[0];
+  ledger[MINE] = -1;
+  const item = plain.tryAlloc();
+  if (item !== 0) {
+    ledger[MINE] = item;
+    plain.transfer(item, uma.slot);
+    plain.free(item);
+  }
+  ledger[MINE] = 0;
 }
 
 /** Fills and empties all places of a zone. @param {any[]} zones @param {number} z */

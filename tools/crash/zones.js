@@ -54,7 +54,14 @@ export function zoneDefinitions(tree, violations, point) {
     defineZone("no buckets", { size: 256, bucket: 0 }),
     defineZone("larger than a page", { size: 6000, bucket: 2, onDeath: "free", ...hooks }),
     defineZone("one a slab", { size: 9000, bucket: 1, zinit: true }),
-    defineZone("limited", { size: 48, bucket: 5, limit: 40, zero: true }),
+    defineZone("limited", { size: 48, bucket: 5, limit: 80, zero: true }),
+    defineZone("refusing", {
+      size: 72,
+      bucket: 3,
+      onDeath: "free",
+      ctor: (/** @type {number} */ _item, /** @type {unknown} */ arg) => arg !== "refuse",
+    }),
+    defineZone("unchecked", { size: 64, bucket: 4, checks: false }),
   ];
 }
 
