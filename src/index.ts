@@ -14,6 +14,8 @@ export {
 } from "./backend/supplier/page-supplier.ts";
 export { type DeathPolicy, type ZoneDefinition, type ZoneOptions, defineZone } from "./uma/definition.ts";
 export type { Ctor, Dtor, Fini, Init, Views } from "./uma/hooks.ts";
+export { type Malloc, createMalloc } from "./uma/malloc/malloc.ts";
+export type { ClassStatistics, MallocStatistics } from "./uma/malloc/statistics.ts";
 export type { Failure } from "./uma/outcome.ts";
 export type { Leftovers, RecoveryReport } from "./uma/recovery.ts";
 export { type MemoryStatistics, type WorkerStatistics, type ZoneStatistics, zoneTable } from "./uma/statistics.ts";

@@ -48,6 +48,7 @@ import {
   ZONE_FULL_TAIL,
   ZONE_ITEMS,
   ZONE_LIMIT,
+  ZONE_MAXCACHE,
 } from "../backend/memory/layout.ts";
 import type { KegHandle, Kegs } from "./keg.ts";
 import { BUSY, EMPTY, LIMIT, OK, type Outcome } from "./outcome.ts";
@@ -282,9 +283,13 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     }
   }
 
-  /** Puts an empty bucket in the alloc bucket's place, which becomes the spare or goes to the depot. */
+  /** Puts an empty bucket in the alloc bucket's place, which becomes the spare or goes to the depot, or empties it. */
   function exchangeFull(z: ZoneHandle): boolean {
     const { line, zone } = z;
+    if (i32[line + LINE_SPARE] !== 0 && depotIsFull(zone, (i32[line + LINE_SP] & BUCKET_MASK) - BUCKET_EMPTY)) {
+      emptyLoaded(z);
+      return true;
+    }
     const empty = takeEmpty(z);
     if (empty === 0) return false;
     const sp = i32[line + LINE_SP];
@@ -299,6 +304,26 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     set(line + LINE_SP, empty);
     commit();
     return true;
+  }
+
+  /** Whether `count` more items would be too many for the depot: then they go back to their slabs. */
+  function depotIsFull(zone: number, count: number): boolean {
+    const max = i32[zone + ZONE_MAXCACHE];
+    return max > 0 && i32[zone + ZONE_DEPOT_ITEMS] + count > max;
+  }
+
+  /** Moves the items of the alloc bucket into their slabs, a few a transaction. */
+  function emptyLoaded({ line, zone, keg }: ZoneHandle): void {
+    for (;;) {
+      const sp = i32[line + LINE_SP];
+      const now = Math.min((sp & BUCKET_MASK) - BUCKET_EMPTY, PUTS_PER_COMMIT);
+      if (now <= 0) break;
+      for (let n = 0; n < now; n++) slabs.put(keg, i32[sp - n]);
+      set(line + LINE_SP, sp - now);
+      add(zone + ZONE_ITEMS, -now);
+      commit();
+    }
+    i32[line + LINE_EXCHANGES]++;
   }
 
   function takeSingle(z: ZoneHandle): number {

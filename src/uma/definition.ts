@@ -35,6 +35,8 @@ export interface ZoneOptions {
   readonly checks?: boolean;
   /** Items a bucket at most; 0: no buckets at all (UMA_ZONE_NOBUCKET). Default by item size, growing under contention. */
   readonly bucket?: number;
+  /** Items that the depot may hold at most; what is more goes back to the slabs at once. 0 = no bound (default). */
+  readonly maxCache?: number;
   /** Never give slabs back (UMA_ZONE_NOFREE). */
   readonly nofree?: boolean;
   /** What happens to a dead worker's items: "keep" (reported, freed by whoever has them; default) or "free" (through dtor). */
@@ -56,6 +58,7 @@ export interface ZoneDefinition {
   readonly limit: number;
   readonly flags: number;
   readonly bucketMax: number;
+  readonly maxCache: number;
   readonly allocPages: AllocPages | null;
   readonly freePages: FreePages | null;
 }
@@ -84,7 +87,7 @@ export function defineZone(name: string, options: ZoneOptions): ZoneDefinition {
     throw optionError(option, given, allowed, name);
   };
   if (options === null || typeof options !== "object") fail("options", options, "an object with at least { size }");
-  const { size, align = 16, limit = 0, bucket } = options;
+  const { size, align = 16, limit = 0, bucket, maxCache = 0 } = options;
   if (!Number.isInteger(size) || size < 1 || size > MAX_SIZE) fail("size", size, `an integer from 1 to ${MAX_SIZE} (bytes)`);
   if (!Number.isInteger(align) || align < 1 || align > PAGE_BYTES || (align & (align - 1)) !== 0) {
     fail("align", align, `a power of two from 1 to ${PAGE_BYTES} (bytes)`);
@@ -92,6 +95,9 @@ export function defineZone(name: string, options: ZoneOptions): ZoneDefinition {
   if (!Number.isInteger(limit) || limit < 0 || limit > 0x7fffffff) fail("limit", limit, "an integer from 0 (no limit) to 2147483647");
   if (bucket !== undefined && (!Number.isInteger(bucket) || bucket < 0 || bucket > BUCKET_MAX_ITEMS)) {
     fail("bucket", bucket, `an integer from 0 (no buckets) to ${BUCKET_MAX_ITEMS}`);
+  }
+  if (!Number.isInteger(maxCache) || maxCache < 0 || maxCache > 0x7fffffff) {
+    fail("maxCache", maxCache, "an integer from 0 (no bound) to 2147483647");
   }
   for (const hook of ["ctor", "dtor", "init", "fini", "allocPages", "freePages"] as const) {
     if (options[hook] !== undefined && typeof options[hook] !== "function") fail(hook, options[hook], "a function");
@@ -118,6 +124,7 @@ export function defineZone(name: string, options: ZoneOptions): ZoneDefinition {
     limit,
     flags: flagsOf(options),
     bucketMax: bucket ?? -1,
+    maxCache,
     allocPages: options.allocPages ?? null,
     freePages: options.freePages ?? null,
   });

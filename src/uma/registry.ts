@@ -39,6 +39,7 @@ import {
   ZONE_ID,
   ZONE_KEG,
   ZONE_LIMIT,
+  ZONE_MAXCACHE,
   ZONE_NAME,
   ZONE_NAME_LENGTH,
   ZONE_STATE,
@@ -183,6 +184,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     i32[zone + ZONE_BUCKET_MIN] = Math.min(range.start, 1);
     i32[zone + ZONE_BUCKET_MAX] = range.max;
     i32[zone + ZONE_LIMIT] = d.limit;
+    i32[zone + ZONE_MAXCACHE] = d.maxCache;
     i32[zone + ZONE_NAME_LENGTH] = name.length;
     u8.set(name, (zone + ZONE_NAME) << 2);
     i32[keg + KEG_TAG] = tag;

@@ -74,6 +74,7 @@ import { BUCKET_WORDS_OF_LINE } from "./census.ts";
 import type { Core } from "./core.ts";
 import { FLAG_UNCHECKED } from "./definition.ts";
 import { HOOK_PAGES } from "./hooks.ts";
+import { verifyBlocks } from "./malloc/verify.ts";
 import type { Records } from "./records.ts";
 import type { Registry } from "./registry.ts";
 
@@ -106,6 +107,7 @@ export function createVerify(core: Core, records: Records, registry: Registry): 
     const totals = { zones: 0, slabs: 0, items: 0, outstanding: 0, orphans: 0 };
     verifySlots(say);
     verifyArena(floor, heap.segments, heap.arena, "heap", say);
+    verifyBlocks(floor, heap, say);
     for (const [name, lock] of [
       ["control", sb + SB_CONTROL_LOCK],
       ["pool", sb + SB_POOL_LOCK],

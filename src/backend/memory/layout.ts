@@ -82,6 +82,10 @@ export const SB_ZONE_HIGH = 28;
 export const SB_RECORD_PAGES = 27;
 /** Pages in zones at most before the low-memory callbacks are called (0: no limit). */
 export const SB_PAGE_LIMIT = 26;
+/** Large blocks of malloc, their pages, and how many there ever were (wraps). Under the heap arena's lock. */
+export const SB_BLOCKS = 27;
+export const SB_BLOCK_PAGES = 28;
+export const SB_BLOCK_ALLOCS = 29;
 
 /** Pool lock: guards the free buckets and the free slab headers. One line of its own. */
 export const SB_POOL_LOCK = 32;
@@ -298,6 +302,7 @@ export const ZONE_LIMIT = 32;
 export const ZONE_ITEMS = 33;
 export const ZONE_SLEEPERS = 34;
 export const ZONE_WAKE = 35;
+/** Items in the depot at most; 0 = no bound. */
 export const ZONE_MAXCACHE = 36;
 export const ZONE_CONTENTIONS = 37;
 export const ZONE_EXCHANGES = 38;
@@ -384,7 +389,7 @@ export const PTE_TAG = 0;
 export const PTE_DELTA = 1;
 /** Slab header, word index. */
 export const PTE_SLAB = 2;
-/** For whoever holds the page otherwise (malloc's large blocks). */
+/** First page of a large block of malloc: its pages, stored in the arena's transaction; 0 everywhere else. */
 export const PTE_SPARE = 3;
 
 /* ── Arenas ─────────────────────────────────────────────────────────────────────────────────────────────────────────────── */

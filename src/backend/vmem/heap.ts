@@ -55,6 +55,8 @@ export interface Heap {
   readonly segments: Segments;
   /** Gives the arena its span; once, by the memory's creator. */
   init(): void;
+  /** Under the arena's lock: sees to it that tags are at hand, and the hash not too dense. @returns false when there are no tags. */
+  populate(): boolean;
   /**
    * Takes `pages` pages.
    * @param owner - name of the worker whose block it is, 0 = the allocator's own.
@@ -120,7 +122,6 @@ export function createHeap(floor: Floor): Heap {
     }
   }
 
-  /** Sees to it that tags are at hand and the hash is not too dense. @returns false when there are not even tags. */
   function populate(): boolean {
     if (segments.tagsReady(a) < TAG_RESERVE) moreTags();
     if (segments.hashIsDense(a)) growHash();
@@ -220,5 +221,5 @@ export function createHeap(floor: Floor): Heap {
     return { free: total - inUse, inUse, total, peak: f64[(a + ARENA_PEAK) >> 1] / PAGE_BYTES };
   }
 
-  return { arena: a, segments, init, alloc, free, sizeOf, setOwner, counts };
+  return { arena: a, segments, init, populate, alloc, free, sizeOf, setOwner, counts };
 }

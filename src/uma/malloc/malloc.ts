@@ -1,0 +1,251 @@
+/**
+ * malloc: memory of any size from the zones of the size classes, and from the heap arena beyond them.
+ *
+ * **malloc** finds the class in a table by (size + 15) >> 4 and allocates from the class's zone. **free** finds the zone by the
+ * page table: the entry of the address's page holds the tag of the zone whose slab it is, and a table leads from the tag to the
+ * zone as this thread has it open; a page without a tag can only be a large block's. Everything else (who owns an allocation,
+ * that it is not free already, that the address is the first byte of one) is checked by the zone or the arena, so what they
+ * promise holds here: any worker frees what any other has allocated, a wrong free changes nothing, and a worker's death loses
+ * nothing.
+ *
+ * Zones are opened when a thread first needs them: for an allocation of that class, or to free one that another thread made.
+ *
+ * Class `Malloc` lives in the factory so that the views and tables are constants of its closure. All zones of the classes are of
+ * one JavaScript class, which keeps its call sites monomorphic.
+ */
+import { optionError, UmaError } from "../../backend/memory/errors.ts";
+import { KEG_TAG, KEG_ZONE, PAGE_BYTES, PAGE_SHIFT, PTE_SLAB, PTE_TAG, SLAB_KEG } from "../../backend/memory/layout.ts";
+import type { ZoneDefinition } from "../definition.ts";
+import { BUSY, EMPTY } from "../outcome.ts";
+import type { Uma } from "../uma.ts";
+import type { Zone } from "../zone.ts";
+import { BLOCK_BUSY, NO_BLOCK, createBlocks } from "./blocks.ts";
+import { CLASS_OF, CLASS_SHIFT, CLASS_SIZES, CLASS_ZONES, SMALL_MAX_BYTES, ZONE_PREFIX } from "./classes.ts";
+import { type MallocStatistics, mallocStatistics } from "./statistics.ts";
+import { createTrim } from "./trim.ts";
+
+/** malloc as one thread has it. Addresses are byte addresses in the memory, multiples of 16; 0 is NULL. */
+export interface Malloc {
+  /**
+   * Allocates `size` bytes; 0 gives an address of its own, too.
+   * @returns the address, 0 when there is no memory (`uma.lastFailure`: EMPTY or BUSY).
+   * @throws UmaError ERR_UMA_OPTION when `size` is no integer from 0 to the length of the memory.
+   */
+  malloc(size: number): number;
+  /** Allocates `count` × `size` bytes, all of them 0. @throws UmaError ERR_UMA_OPTION. */
+  calloc(count: number, size: number): number;
+  /**
+   * Gives the allocation at `p` another size; it moves only where it must. `p` = 0: as malloc. A size of 0 keeps an allocation.
+   * @returns its address; 0 when there is no memory, and then the allocation at `p` is as it was.
+   * @throws UmaError ERR_UMA_OPTION; as {@link free}.
+   */
+  realloc(p: number, size: number): number;
+  /**
+   * Frees an allocation, whichever worker made it; 0 is ignored. Where this thread meets a class for the first time it opens its
+   * zone, which may fail for lack of memory: ERR_UMA_EMPTY, ERR_UMA_BUSY.
+   * @throws UmaError ERR_UMA_ADDRESS, ERR_UMA_WRONG_ZONE (an item of a zone that is not malloc's), ERR_UMA_DOUBLE_FREE,
+   * ERR_UMA_ITEM_BUSY; nothing has changed then.
+   */
+  free(p: number): void;
+  /** Bytes that the allocation at `p` really has. @throws UmaError as {@link free}. */
+  usableSize(p: number): number;
+  /**
+   * Allocates `size` bytes at a multiple of `align`.
+   * @param align - a power of two up to a page.
+   */
+  alignedAlloc(align: number, size: number): number;
+  /** Gives unused slabs of all classes back to the heap. @returns whether there were any. */
+  trim(): boolean;
+  /** Figures per size class, and of the large blocks; of all threads. */
+  stats(): MallocStatistics;
+}
+
+/** Entries of the table from tags to zones: tags beyond it share entries. A power of two. */
+const TAG_ENTRIES = 1024;
+/** An allocation moves to a smaller class when it would use no more than 1/SHRINK of its own. */
+const SHRINK = 2;
+const LEAST_BYTES = CLASS_SIZES[0] as number;
+
+/** malloc for this thread's attachment `uma`. */
+export function createMalloc(uma: Uma): Malloc {
+  const { core } = uma;
+  const { floor, heap, items, caches, kegs } = core;
+  const { i32, u8 } = floor.cells;
+  const { heapStart: LOW, heapEnd, pageTable: PT } = floor.geometry;
+  const SPAN = heapEnd - LOW;
+  const blocks = createBlocks(floor, heap);
+  const opened: Zone[] = [];
+  const trim = createTrim(floor, heap, caches, kegs, core.arenaPages, opened);
+  const classOf = CLASS_OF;
+  /** Zones by class, and by tag; null until this thread needs them. */
+  const byClass: (Zone | null)[] = CLASS_SIZES.map(() => null);
+  const byTag: (Zone | null)[] = Array.from({ length: TAG_ENTRIES }, () => null);
+
+  /** The zone of a class, opened. @throws UmaError ERR_UMA_EMPTY, ERR_UMA_BUSY when that cannot be done. */
+  function zoneOf(index: number): Zone {
+    const known = byClass[index] ?? null;
+    if (known !== null && !known.closed) return known;
+    const zone = uma.open(CLASS_ZONES[index] as ZoneDefinition);
+    zone.supplier = trim.supplier;
+    const old = known === null ? -1 : opened.indexOf(known);
+    if (old >= 0) opened.splice(old, 1);
+    opened.push(zone);
+    byClass[index] = zone;
+    byTag[zone.tag & (TAG_ENTRIES - 1)] = zone;
+    return zone;
+  }
+
+  /** The zone whose slab `p` lies in, by the long way. @returns null when `p` lies in no slab. */
+  function zoneAt(p: number): Zone | null {
+    if (!Number.isInteger(p) || p < LOW || p >= heapEnd) return null;
+    const entry = ((p >>> PAGE_SHIFT) << 2) + PT;
+    const tag = i32[entry + PTE_TAG];
+    if (tag === 0) return null;
+    const known = byTag[tag & (TAG_ENTRIES - 1)] ?? null;
+    if (known !== null && known.tag === tag) return known;
+    const keg = i32[i32[entry + PTE_SLAB] + SLAB_KEG];
+    const name = i32[keg + KEG_TAG] === tag ? items.nameIn(i32[keg + KEG_ZONE]) : "?";
+    const index = name.startsWith(ZONE_PREFIX) ? CLASS_SIZES.indexOf(Number(name.slice(ZONE_PREFIX.length))) : -1;
+    if (index < 0) throw new UmaError("ERR_UMA_WRONG_ZONE", `${p} is an item of zone "${name}", not of malloc`, { zone: name, value: p });
+    return zoneOf(index);
+  }
+
+  function checkSize(size: number, what: string): void {
+    if (Number.isInteger(size) && size >= 0 && size <= SPAN) return;
+    throw optionError(what, size, `an integer from 0 to ${SPAN} (bytes)`);
+  }
+
+  function pagesFor(size: number): number {
+    return Math.ceil(size / PAGE_BYTES);
+  }
+
+  function allocBlock(pages: number): number {
+    trim.consider(pages);
+    let p = blocks.alloc(pages);
+    if (p === NO_BLOCK && trim.all()) p = blocks.alloc(pages);
+    if (p !== NO_BLOCK && p !== BLOCK_BUSY) return p;
+    core.failure = p === NO_BLOCK ? EMPTY : BUSY;
+    return 0;
+  }
+
+  /** An item of a class whose zone may not be open yet; 0 when there is no memory, be it for the zone's records. */
+  function allocItem(index: number): number {
+    let zone: Zone;
+    try {
+      zone = zoneOf(index);
+    } catch (error) {
+      if (!(error instanceof UmaError) || (error.code !== "ERR_UMA_EMPTY" && error.code !== "ERR_UMA_BUSY")) throw error;
+      core.failure = error.code === "ERR_UMA_EMPTY" ? EMPTY : BUSY;
+      return 0;
+    }
+    return zone.tryAlloc();
+  }
+
+  /** Bytes of the live allocation at `p`, from its zone. */
+  function itemBytes(zone: Zone, p: number): number {
+    if (zone.ownerOf(p) !== 0) return zone.rsize;
+    throw new UmaError("ERR_UMA_ADDRESS", `the allocation at ${p} has been freed`, { zone: zone.name, value: p });
+  }
+
+  function usable(p: number): number {
+    const zone = zoneAt(p);
+    if (zone !== null) return itemBytes(zone, p);
+    const pages = blocks.pagesAt(p);
+    if (pages > 0) return pages * PAGE_BYTES;
+    throw blocks.refusal(p);
+  }
+
+  /** Whether an allocation of `held` bytes serves for `size` bytes where it is. */
+  function fits(held: number, size: number): boolean {
+    if (size > SMALL_MAX_BYTES) return pagesFor(size) * PAGE_BYTES === held;
+    return size <= held && Math.max(size, LEAST_BYTES) * SHRINK > held;
+  }
+
+  // Literals on the hot path: 8192 = SMALL_MAX_BYTES, 4 = CLASS_SHIFT, 12 = PAGE_SHIFT, 1023 = TAG_ENTRIES − 1, [.. + 0] = PTE_TAG.
+  class ZoneMalloc implements Malloc {
+    malloc(size: number): number {
+      if ((size | 0) === size && size >>> 0 <= 8192) {
+        const zone = byClass[classOf[(size + 15) >> 4] as number] as Zone | null;
+        if (zone !== null) return zone.tryAlloc();
+      }
+      return this.mallocSlow(size);
+    }
+
+    free(p: number): void {
+      if ((p | 0) === p && (p - LOW) >>> 0 < SPAN) {
+        const tag = i32[((p >>> 12) << 2) + PT];
+        const zone = byTag[tag & 1023] as Zone | null;
+        if (zone !== null && zone.tag === tag) {
+          zone.free(p);
+          return;
+        }
+      }
+      this.freeSlow(p);
+    }
+
+    private mallocSlow(size: number): number {
+      checkSize(size, "size of malloc");
+      return size > SMALL_MAX_BYTES ? allocBlock(pagesFor(size)) : allocItem(classOf[(size + 15) >> CLASS_SHIFT] as number);
+    }
+
+    private freeSlow(p: number): void {
+      if (p === 0) return;
+      const zone = zoneAt(p);
+      if (zone === null) blocks.free(p);
+      else zone.free(p);
+    }
+
+    calloc(count: number, size: number): number {
+      checkSize(count, "count of calloc");
+      checkSize(size, "size of calloc");
+      checkSize(count * size, "count × size of calloc");
+      const p = this.malloc(count * size);
+      if (p !== 0) u8.fill(0, p, p + count * size);
+      return p;
+    }
+
+    realloc(p: number, size: number): number {
+      checkSize(size, "size of realloc");
+      if (p === 0) return this.malloc(size);
+      const held = usable(p);
+      if (fits(held, size)) return p;
+      if (held > SMALL_MAX_BYTES && size > SMALL_MAX_BYTES) {
+        if (blocks.resize(p, pagesFor(size)) === "done") return p;
+      }
+      const to = this.malloc(size);
+      // What shrinks need not move.
+      if (to === 0) return size <= held ? p : 0;
+      u8.copyWithin(to, p, p + Math.min(held, size));
+      this.free(p);
+      return to;
+    }
+
+    usableSize(p: number): number {
+      return usable(p);
+    }
+
+    alignedAlloc(align: number, size: number): number {
+      if (!Number.isInteger(align) || align < 1 || align > PAGE_BYTES || (align & (align - 1)) !== 0) {
+        throw optionError("align of alignedAlloc", align, `a power of two from 1 to ${PAGE_BYTES} (bytes)`);
+      }
+      checkSize(size, "size of alignedAlloc");
+      if (align <= 16) return this.malloc(size);
+      if (size > SMALL_MAX_BYTES) return allocBlock(pagesFor(size));
+      for (let index = classOf[(size + 15) >> CLASS_SHIFT] as number; index < CLASS_SIZES.length; index++) {
+        // Slabs begin on a page, so the items of such a class all lie at multiples of `align`.
+        if ((CLASS_SIZES[index] as number) % align === 0) return allocItem(index);
+      }
+      return allocBlock(pagesFor(size));
+    }
+
+    trim(): boolean {
+      return trim.all();
+    }
+
+    stats(): MallocStatistics {
+      return mallocStatistics(uma.stats().zones, blocks.counts());
+    }
+  }
+
+  return new ZoneMalloc();
+}

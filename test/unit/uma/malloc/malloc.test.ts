@@ -1,0 +1,310 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { UmaError } from "../../../../src/backend/memory/errors.ts";
+import { PAGE_BYTES } from "../../../../src/backend/memory/layout.ts";
+import { defineZone } from "../../../../src/uma/definition.ts";
+import { type Malloc, createMalloc } from "../../../../src/uma/malloc/malloc.ts";
+import { Uma } from "../../../../src/uma/uma.ts";
+
+const MiB = 2 ** 20;
+let uma: Uma;
+let heap: Malloc;
+
+beforeEach(() => {
+  uma = Uma.create({ bytes: 8 * MiB, workers: 4 });
+  heap = createMalloc(uma);
+});
+
+afterEach(() => {
+  expect(uma.verify().problems).toEqual([]);
+  uma.detach();
+});
+
+/** The code that `act` throws; fails when it throws nothing, or anything else. */
+function codeOf(act: () => void): string {
+  try {
+    act();
+  } catch (error) {
+    expect(error).toBeInstanceOf(UmaError);
+    return (error as UmaError).code;
+  }
+  return "no error";
+}
+
+function fill(p: number, bytes: number, value: number): void {
+  uma.views.u8.fill(value, p, p + bytes);
+}
+
+function holds(p: number, bytes: number, value: number): boolean {
+  return uma.views.u8.subarray(p, p + bytes).every((byte) => byte === value);
+}
+
+describe("malloc", () => {
+  test("gives disjoint 16-byte-aligned ranges of at least the size asked for", () => {
+    const ranges: [number, number][] = [];
+    for (const size of [0, 1, 15, 16, 17, 100, 511, 513, 1000, 4096, 4097, 8192, 8193, 20_000, 100_000]) {
+      for (let n = 0; n < 3; n++) {
+        const p = heap.malloc(size);
+        expect(p % 16).toBe(0);
+        expect(heap.usableSize(p)).toBeGreaterThanOrEqual(Math.max(size, 1));
+        ranges.push([p, p + heap.usableSize(p)]);
+      }
+    }
+    ranges.sort((one, other) => one[0] - other[0]);
+    for (let n = 1; n < ranges.length; n++) expect(ranges[n]?.[0]).toBeGreaterThanOrEqual(ranges[n - 1]?.[1] as number);
+    expect(heap.stats().used).toBe(ranges.length);
+    for (const [p] of ranges) heap.free(p);
+    expect(heap.stats().used).toBe(0);
+    expect(heap.stats().usedBytes).toBe(0);
+  });
+
+  test("gives two allocations of 0 bytes two addresses", () => {
+    const one = heap.malloc(0);
+    const other = heap.malloc(0);
+    expect(one).not.toBe(0);
+    expect(other).not.toBe(one);
+    heap.free(one);
+    heap.free(other);
+    expect(heap.stats().used).toBe(0);
+  });
+
+  test("answers 0 when there is no memory, and goes on once some is freed", () => {
+    const taken: number[] = [];
+    for (let p = heap.malloc(100_000); p !== 0; p = heap.malloc(100_000)) taken.push(p);
+    expect(uma.lastFailure).toBe("EMPTY");
+    expect(taken.length).toBeGreaterThan(50);
+    for (let p = heap.malloc(5000); p !== 0; p = heap.malloc(5000)) taken.push(p);
+    expect(uma.lastFailure).toBe("EMPTY");
+    expect(uma.verify().problems).toEqual([]);
+    for (const p of taken) heap.free(p);
+    expect(heap.stats().used).toBe(0);
+    const again = heap.malloc(100_000);
+    expect(again).not.toBe(0);
+    heap.free(again);
+  });
+
+  test.each([-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 40, 8 * MiB])("refuses a size of %d", (size) => {
+    const before = uma.stats().heapInUse;
+    expect(codeOf(() => heap.malloc(size))).toBe("ERR_UMA_OPTION");
+    expect(codeOf(() => heap.realloc(0, size))).toBe("ERR_UMA_OPTION");
+    expect(codeOf(() => heap.calloc(1, size))).toBe("ERR_UMA_OPTION");
+    expect(codeOf(() => heap.alignedAlloc(16, size))).toBe("ERR_UMA_OPTION");
+    expect(uma.stats().heapInUse).toBe(before);
+  });
+
+  test("gives slabs of one class back when another needs the pages", () => {
+    const rounds = [48, 1152, 320].map((size) => {
+      const taken: number[] = [];
+      for (let n = 0; n < 5 * MiB; n += size) taken.push(heap.malloc(size));
+      expect(taken).not.toContain(0);
+      for (const p of taken) heap.free(p);
+      return uma.stats().heapPeak;
+    });
+    expect(rounds.at(-1)).toBeLessThan(7 * MiB);
+    expect(heap.trim()).toBe(true);
+    expect(uma.stats().heapInUse).toBeLessThan(MiB);
+  });
+});
+
+describe("calloc", () => {
+  test("zeroes what was used before, in classes and in blocks", () => {
+    for (const size of [64, 5000, 30_000]) {
+      const used = heap.malloc(size);
+      fill(used, size, 0xff);
+      heap.free(used);
+      const p = heap.calloc(size / 4, 4);
+      expect(holds(p, size, 0)).toBe(true);
+      heap.free(p);
+    }
+  });
+
+  test("refuses a product that overflows", () => {
+    expect(codeOf(() => heap.calloc(2 ** 20, 2 ** 20))).toBe("ERR_UMA_OPTION");
+    expect(heap.stats().used).toBe(0);
+  });
+});
+
+describe("realloc", () => {
+  test.each([
+    [10, 100],
+    [100, 8000],
+    [8000, 9000],
+    [9000, 200_000],
+    [200_000, 9000],
+    [9000, 100],
+    [4000, 10],
+    [0, 0],
+  ])("from %d to %d bytes keeps the contents and leaks nothing", (from, to) => {
+    const p = heap.malloc(from);
+    fill(p, from, 7);
+    const q = heap.realloc(p, to);
+    expect(holds(q, Math.min(from, to), 7)).toBe(true);
+    expect(heap.usableSize(q)).toBeGreaterThanOrEqual(to);
+    expect(heap.stats().used).toBe(1);
+    heap.free(q);
+    expect(heap.stats().used).toBe(0);
+  });
+
+  test("stays where it is within a class, and when it shrinks a little", () => {
+    const p = heap.malloc(1100);
+    expect(heap.realloc(p, 1150)).toBe(p);
+    expect(heap.realloc(p, 700)).toBe(p);
+    heap.free(p);
+  });
+
+  test("lengthens a block into the free pages behind it, and shortens it in place", () => {
+    const p = heap.malloc(20_000);
+    expect(heap.realloc(p, 60_000)).toBe(p);
+    expect(heap.usableSize(p)).toBe(15 * PAGE_BYTES);
+    expect(uma.verify().problems).toEqual([]);
+    expect(heap.realloc(p, 10_000)).toBe(p);
+    expect(heap.usableSize(p)).toBe(3 * PAGE_BYTES);
+    expect(uma.verify().problems).toEqual([]);
+    expect(heap.stats().blocks).toMatchObject({ blocks: 1, bytes: 3 * PAGE_BYTES });
+    heap.free(p);
+  });
+
+  test("moves a block that has no room behind it", () => {
+    const p = heap.malloc(20_000);
+    fill(p, 20_000, 9);
+    const wall = heap.malloc(20_000);
+    const q = heap.realloc(p, 60_000);
+    expect(q).not.toBe(p);
+    expect(holds(q, 20_000, 9)).toBe(true);
+    expect(heap.stats().blocks.blocks).toBe(2);
+    heap.free(q);
+    heap.free(wall);
+  });
+
+  test("takes exactly the pages up to the next block", () => {
+    const [p, gap, wall] = [heap.malloc(20_000), heap.malloc(12_288), heap.malloc(20_000)];
+    heap.free(gap);
+    expect(gap).toBe(p + 20_480);
+    expect(heap.realloc(p, 32_768)).toBe(p);
+    expect(uma.verify().problems).toEqual([]);
+    heap.free(p);
+    heap.free(wall);
+  });
+
+  test("answers 0 and leaves the allocation alone when there is no memory", () => {
+    const p = heap.malloc(100);
+    fill(p, 100, 3);
+    expect(heap.realloc(p, 7 * MiB + 900_000)).toBe(0);
+    expect(holds(p, 100, 3)).toBe(true);
+    expect(heap.usableSize(p)).toBe(112);
+    heap.free(p);
+  });
+
+  test("of 0 is malloc", () => {
+    const p = heap.realloc(0, 40);
+    expect(heap.usableSize(p)).toBe(48);
+    heap.free(p);
+  });
+
+  test.each([100, 50_000])("of an allocation of %d bytes that was freed is refused", (size) => {
+    const p = heap.malloc(size);
+    heap.free(p);
+    expect(["ERR_UMA_ADDRESS", "ERR_UMA_DOUBLE_FREE"]).toContain(codeOf(() => heap.realloc(p, size * 2)));
+    expect(heap.stats().used).toBe(0);
+  });
+});
+
+describe("free", () => {
+  test("ignores 0", () => {
+    heap.free(0);
+    expect(heap.stats().used).toBe(0);
+  });
+
+  test.each([
+    [100, "ERR_UMA_DOUBLE_FREE"],
+    [50_000, "ERR_UMA_ADDRESS"],
+  ])("twice of %d bytes is refused with %s", (size, code) => {
+    const keep = heap.malloc(size);
+    const p = heap.malloc(size);
+    heap.free(p);
+    expect(codeOf(() => heap.free(p))).toBe(code);
+    expect(heap.stats().used).toBe(1);
+    heap.free(keep);
+  });
+
+  test.each([
+    [100, 16],
+    [100, 1],
+    [50_000, 16],
+    [50_000, PAGE_BYTES],
+  ])("in the middle of %d bytes, at %d, is refused", (size, offset) => {
+    const p = heap.malloc(size);
+    expect(codeOf(() => heap.free(p + offset))).toBe("ERR_UMA_ADDRESS");
+    expect(codeOf(() => heap.usableSize(p + offset))).toBe("ERR_UMA_ADDRESS");
+    expect(heap.stats().used).toBe(1);
+    heap.free(p);
+  });
+
+  test.each([-16, 0.5, Number.NaN, 2 ** 40, 16, 4096, 8 * MiB - PAGE_BYTES])("of %d, never allocated, is refused", (p) => {
+    expect(codeOf(() => heap.free(p))).toBe("ERR_UMA_ADDRESS");
+    expect(codeOf(() => heap.usableSize(p))).toBe("ERR_UMA_ADDRESS");
+  });
+
+  test("of a zone's item is refused, and of the allocator's own pages", () => {
+    const zone = uma.open(defineZone("mine", { size: 64 }));
+    const item = zone.alloc();
+    expect(codeOf(() => heap.free(item))).toBe("ERR_UMA_WRONG_ZONE");
+    const { heapStart, heapEnd } = uma.core.floor.geometry;
+    for (let p = heapStart; p < heapEnd; p += PAGE_BYTES) expect(codeOf(() => heap.free(p))).not.toBe("no error");
+    zone.free(item);
+  });
+
+  test("works through another malloc object of the same memory", () => {
+    const small = heap.malloc(700);
+    const large = heap.malloc(70_000);
+    const other = createMalloc(uma);
+    other.free(small);
+    other.free(large);
+    expect(heap.stats().used).toBe(0);
+  });
+});
+
+describe("alignedAlloc", () => {
+  test("gives multiples of every power of two up to a page", () => {
+    for (let align = 1; align <= PAGE_BYTES; align *= 2) {
+      for (const size of [1, 24, 100, 1000, 5000, 8192, 20_000]) {
+        const taken = [heap.alignedAlloc(align, size), heap.alignedAlloc(align, size)];
+        for (const p of taken) {
+          expect(p % align).toBe(0);
+          expect(heap.usableSize(p)).toBeGreaterThanOrEqual(size);
+        }
+        for (const p of taken) heap.free(p);
+      }
+    }
+    expect(heap.stats().used).toBe(0);
+  });
+
+  test.each([0, -1, 3, 8192, Number.NaN])("refuses an alignment of %d", (align) => {
+    expect(codeOf(() => heap.alignedAlloc(align, 8))).toBe("ERR_UMA_OPTION");
+  });
+});
+
+describe("stats", () => {
+  test("count each class, and the blocks, by use", () => {
+    const small = [heap.malloc(33), heap.malloc(48), heap.malloc(47)];
+    const large = heap.malloc(9000);
+    heap.free(small[0] as number);
+    const { classes, blocks, used } = heap.stats();
+    expect(classes.find((c) => c.size === 48)).toMatchObject({ used: 2, requests: 3, fail: 0, crossFrees: 0 });
+    expect(blocks).toEqual({ blocks: 1, bytes: 3 * PAGE_BYTES, requests: 1 });
+    expect(used).toBe(3);
+    for (const p of [...small.slice(1), large]) heap.free(p);
+  });
+
+  test("the blocks of a worker that leaves stay, are reported, and can be freed by others", () => {
+    const ticket = uma.ticket();
+    const { slots } = uma.core.floor;
+    slots.adopt(ticket.name);
+    const p = heap.malloc(30_000);
+    expect(uma.core.heap.setOwner(p, uma.name, ticket.name)).toBe(true);
+    const report = uma.reap(ticket);
+    expect(report?.blocks).toEqual([{ address: p, bytes: 8 * PAGE_BYTES }]);
+    expect(heap.usableSize(p)).toBe(8 * PAGE_BYTES);
+    heap.free(p);
+    expect(heap.stats().used).toBe(0);
+  });
+});
