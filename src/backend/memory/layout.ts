@@ -83,9 +83,9 @@ export const SB_RECORD_PAGES = 27;
 /** Pages in zones at most before the low-memory callbacks are called (0: no limit). */
 export const SB_PAGE_LIMIT = 26;
 /** Large blocks of malloc, their pages, and how many there ever were (wraps). Under the heap arena's lock. */
-export const SB_BLOCKS = 27;
-export const SB_BLOCK_PAGES = 28;
-export const SB_BLOCK_ALLOCS = 29;
+export const SB_BLOCKS = 29;
+export const SB_BLOCK_PAGES = 30;
+export const SB_BLOCK_ALLOCS = 31;
 
 /** Pool lock: guards the free buckets and the free slab headers. One line of its own. */
 export const SB_POOL_LOCK = 32;

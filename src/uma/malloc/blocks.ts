@@ -59,9 +59,9 @@ export interface Blocks {
 }
 
 export function createBlocks(floor: Floor, heap: Heap): Blocks {
-  const { i32 } = floor.cells;
+  const { i32, f64 } = floor.cells;
   const { locks, patienceMs, me } = floor;
-  const { set, add, commit } = floor.journal;
+  const { set, setNumber, add, commit } = floor.journal;
   const { pageTable, heapStart, heapEnd } = floor.geometry;
   const { segments, arena: a } = heap;
   const sb = floor.cells.base;
@@ -69,27 +69,33 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
   /** Blocks whose free waits for the lock. */
   const unfinished: number[] = [];
 
-  function spareOf(page: number): number {
-    return (page << 2) + pageTable + PTE_SPARE;
+  /** Entry of the page table for the page of byte address `p`; and its spare word. */
+  function entryOf(p: number): number {
+    return ((p >>> PAGE_SHIFT) << 2) + pageTable;
+  }
+
+  function spareOf(p: number): number {
+    return entryOf(p) + PTE_SPARE;
   }
 
   function alloc(pages: number): number {
     finish();
     if (!locks.acquire(LOCK, patienceMs)) return BLOCK_BUSY;
     try {
-      const tag = heap.populate() ? segments.findInstant(a, pages) : 0;
+      const bytes = pages * PAGE_BYTES;
+      const tag = heap.populate() ? segments.findInstant(a, bytes) : 0;
       if (tag === 0) {
-        i32[a + ARENA_FAILS]++;
+        f64[(a + ARENA_FAILS) >> 1]++;
         return NO_BLOCK;
       }
-      const start = i32[tag + TAG_START];
-      segments.carve(a, tag, start, pages, TAG_SEGMENT_BUSY, me);
-      set(spareOf(start), pages);
+      const address = f64[(tag + TAG_START) >> 1];
+      segments.carve(a, tag, address, bytes, TAG_SEGMENT_BUSY, me);
+      set(spareOf(address), pages);
       add(sb + SB_BLOCKS, 1);
       add(sb + SB_BLOCK_PAGES, pages);
       add(sb + SB_BLOCK_ALLOCS, 1);
       commit();
-      return start << PAGE_SHIFT;
+      return address;
     } finally {
       locks.release();
     }
@@ -97,14 +103,14 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
 
   function pagesAt(p: number): number {
     if (!Number.isInteger(p) || p < heapStart || p >= heapEnd || p % PAGE_BYTES !== 0) return 0;
-    const page = p >>> PAGE_SHIFT;
-    return i32[(page << 2) + pageTable + PTE_TAG] === 0 ? i32[spareOf(page)] : 0;
+    return i32[entryOf(p) + PTE_TAG] === 0 ? i32[spareOf(p)] : 0;
   }
 
   /** The tag of the block at `p`, under the lock; 0 = there is none. */
   function tagOf(p: number): number {
-    const tag = segments.lookup(a, p >>> PAGE_SHIFT);
-    return tag !== 0 && i32[tag + TAG_OWNER] !== 0 && i32[spareOf(p >>> PAGE_SHIFT)] === i32[tag + TAG_SIZE] ? tag : 0;
+    const tag = segments.lookup(a, p);
+    if (tag === 0 || i32[tag + TAG_OWNER] === 0) return 0;
+    return i32[spareOf(p)] * PAGE_BYTES === f64[(tag + TAG_SIZE) >> 1] ? tag : 0;
   }
 
   function free(p: number): void {
@@ -130,9 +136,9 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
   function release(p: number): boolean {
     const tag = tagOf(p);
     if (tag === 0) return false;
-    const pages = i32[tag + TAG_SIZE];
+    const pages = i32[spareOf(p)];
     segments.release(a, tag);
-    set(spareOf(p >>> PAGE_SHIFT), 0);
+    set(spareOf(p), 0);
     add(sb + SB_BLOCKS, -1);
     add(sb + SB_BLOCK_PAGES, -pages);
     commit();
@@ -158,12 +164,9 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
   /** For the message only: the block that `p` lies in, found by the spare words below it. */
   function whereIn(p: number): string {
     if (!Number.isInteger(p) || p < heapStart || p >= heapEnd) return `: allocations lie in [${heapStart}, ${heapEnd})`;
-    for (let page = p >>> PAGE_SHIFT; page >= heapStart >>> PAGE_SHIFT; page--) {
-      if (i32[(page << 2) + pageTable + PTE_TAG] !== 0) break;
-      const pages = i32[spareOf(page)];
-      const start = page * PAGE_BYTES;
-      if (pages === 0) continue;
-      return p < start + pages * PAGE_BYTES ? `: it lies ${p - start} bytes inside the block at ${start}` : "";
+    for (let start = p - (p % PAGE_BYTES); start >= heapStart && i32[entryOf(start) + PTE_TAG] === 0; start -= PAGE_BYTES) {
+      const end = start + i32[spareOf(start)] * PAGE_BYTES;
+      if (end > p) return `: it lies ${p - start} bytes inside the block at ${start}`;
     }
     return "; it may have been freed before";
   }
@@ -173,56 +176,55 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
     try {
       const tag = heap.populate() ? tagOf(p) : 0;
       if (tag === 0) return "no room";
-      const before = i32[tag + TAG_SIZE];
-      if (pages > before ? !extend(tag, pages - before) : !cut(tag, before - pages)) return "no room";
-      set(tag + TAG_SIZE, pages);
-      set(spareOf(p >>> PAGE_SHIFT), pages);
-      add(sb + SB_BLOCK_PAGES, pages - before);
-      const inUse = i32[a + ARENA_IN_USE] + pages - before;
-      set(a + ARENA_IN_USE, inUse);
+      const more = pages - i32[spareOf(p)];
+      if (more > 0 && !extend(tag, more * PAGE_BYTES)) return "no room";
+      if (more < 0) cut(tag, -more * PAGE_BYTES);
+      setNumber(tag + TAG_SIZE, pages * PAGE_BYTES);
+      set(spareOf(p), pages);
+      add(sb + SB_BLOCK_PAGES, more);
+      const inUse = f64[(a + ARENA_IN_USE) >> 1] + more * PAGE_BYTES;
+      setNumber(a + ARENA_IN_USE, inUse);
       commit();
-      if (inUse > i32[a + ARENA_PEAK]) i32[a + ARENA_PEAK] = inUse;
+      if (inUse > f64[(a + ARENA_PEAK) >> 1]) f64[(a + ARENA_PEAK) >> 1] = inUse;
       return "done";
     } finally {
       locks.release();
     }
   }
 
-  /** Takes `extra` pages off the front of the free segment behind `tag`. @returns false when there are none. */
+  /** Takes `extra` bytes off the front of the free segment behind `tag`. @returns false when there are none. */
   function extend(tag: number, extra: number): boolean {
     const next = i32[tag + TAG_NEXT];
-    if (next === 0 || i32[next + TAG_KIND] !== TAG_SEGMENT_FREE || i32[next + TAG_SIZE] < extra) return false;
+    if (next === 0 || i32[next + TAG_KIND] !== TAG_SEGMENT_FREE || f64[(next + TAG_SIZE) >> 1] < extra) return false;
     segments.removeFree(a, next);
-    if (i32[next + TAG_SIZE] === extra) {
+    if (f64[(next + TAG_SIZE) >> 1] > extra) {
+      moveStart(next, extra);
+    } else {
       segments.unlink(a, next);
       segments.giveTag(a, next);
-      return true;
     }
-    moveStart(next, extra);
     return true;
   }
 
-  /** Gives the last `surplus` pages of `tag` to the free segment behind it, or makes one of them. */
-  function cut(tag: number, surplus: number): boolean {
-    if (surplus === 0) return true;
+  /** Gives the last `surplus` bytes of `tag` to the free segment behind it, or makes one of them. */
+  function cut(tag: number, surplus: number): void {
     const next = i32[tag + TAG_NEXT];
     if (next !== 0 && i32[next + TAG_KIND] === TAG_SEGMENT_FREE) {
       segments.removeFree(a, next);
       moveStart(next, -surplus);
-      return true;
+      return;
     }
     const rest = segments.takeTag(a);
-    i32[rest + TAG_START] = i32[tag + TAG_START] + i32[tag + TAG_SIZE] - surplus;
-    i32[rest + TAG_SIZE] = surplus;
-    set(rest + TAG_KIND, TAG_SEGMENT_FREE);
+    f64[(rest + TAG_START) >> 1] = f64[(tag + TAG_START) >> 1] + f64[(tag + TAG_SIZE) >> 1] - surplus;
+    f64[(rest + TAG_SIZE) >> 1] = surplus;
+    i32[rest + TAG_KIND] = TAG_SEGMENT_FREE;
     segments.linkAfter(a, rest, tag);
     segments.insertFree(a, rest);
-    return true;
   }
 
   function moveStart(free: number, by: number): void {
-    set(free + TAG_START, i32[free + TAG_START] + by);
-    set(free + TAG_SIZE, i32[free + TAG_SIZE] - by);
+    setNumber(free + TAG_START, f64[(free + TAG_START) >> 1] + by);
+    setNumber(free + TAG_SIZE, f64[(free + TAG_SIZE) >> 1] - by);
     segments.insertFree(a, free);
   }
 

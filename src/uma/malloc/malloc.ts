@@ -22,7 +22,7 @@ import type { Zone } from "../zone.ts";
 import { BLOCK_BUSY, NO_BLOCK, createBlocks } from "./blocks.ts";
 import { CLASS_OF, CLASS_SHIFT, CLASS_SIZES, CLASS_ZONES, SMALL_MAX_BYTES, ZONE_PREFIX } from "./classes.ts";
 import { type MallocStatistics, mallocStatistics } from "./statistics.ts";
-import { createTrim } from "./trim.ts";
+import { createThrift } from "./thrift.ts";
 
 /** malloc as one thread has it. Addresses are byte addresses in the memory, multiples of 16; 0 is NULL. */
 export interface Malloc {
@@ -75,7 +75,7 @@ export function createMalloc(uma: Uma): Malloc {
   const SPAN = heapEnd - LOW;
   const blocks = createBlocks(floor, heap);
   const opened: Zone[] = [];
-  const trim = createTrim(floor, heap, caches, kegs, core.arenaPages, opened);
+  const thrift = createThrift(floor, heap, caches, kegs, core.arenaPages, opened);
   const classOf = CLASS_OF;
   /** Zones by class, and by tag; null until this thread needs them. */
   const byClass: (Zone | null)[] = CLASS_SIZES.map(() => null);
@@ -86,7 +86,7 @@ export function createMalloc(uma: Uma): Malloc {
     const known = byClass[index] ?? null;
     if (known !== null && !known.closed) return known;
     const zone = uma.open(CLASS_ZONES[index] as ZoneDefinition);
-    zone.supplier = trim.supplier;
+    zone.supplier = thrift.supplier;
     const old = known === null ? -1 : opened.indexOf(known);
     if (old >= 0) opened.splice(old, 1);
     opened.push(zone);
@@ -120,9 +120,9 @@ export function createMalloc(uma: Uma): Malloc {
   }
 
   function allocBlock(pages: number): number {
-    trim.consider(pages);
+    thrift.consider(pages);
     let p = blocks.alloc(pages);
-    if (p === NO_BLOCK && trim.all()) p = blocks.alloc(pages);
+    if (p === NO_BLOCK && thrift.all()) p = blocks.alloc(pages);
     if (p !== NO_BLOCK && p !== BLOCK_BUSY) return p;
     core.failure = p === NO_BLOCK ? EMPTY : BUSY;
     return 0;
@@ -239,7 +239,7 @@ export function createMalloc(uma: Uma): Malloc {
     }
 
     trim(): boolean {
-      return trim.all();
+      return thrift.all();
     }
 
     stats(): MallocStatistics {

@@ -47,7 +47,7 @@ const IDLE_LEAST_BYTES = 32_768;
 const BUCKET_SHIFT = 6;
 const DEPOT_SHIFT = 4;
 
-export interface Trim {
+export interface Thrift {
   /** Supplier of the classes' zones. */
   readonly supplier: PageSupplier;
   /** To be called before `pages` pages are taken: now and then looks whether a trim is worth while, and does it. */
@@ -57,7 +57,14 @@ export interface Trim {
 }
 
 /** @param zones - the classes' zones as this thread has them open; grows as they are opened. */
-export function createTrim(floor: Floor, heap: Heap, caches: Caches, kegs: Kegs, arenaPages: PageSupplier, zones: readonly Zone[]): Trim {
+export function createThrift(
+  floor: Floor,
+  heap: Heap,
+  caches: Caches,
+  kegs: Kegs,
+  arenaPages: PageSupplier,
+  zones: readonly Zone[],
+): Thrift {
   const { i32 } = floor.cells;
   const { locks, patienceMs } = floor;
   const { set, commit } = floor.journal;
@@ -128,5 +135,5 @@ export function createTrim(floor: Floor, heap: Heap, caches: Caches, kegs: Kegs,
     return arenaPages.alloc(zone, pages, frame, mayWait);
   }
 
-  return { supplier: { userSupplied: false, alloc, free: arenaPages.free }, consider, all };
+  return { supplier: { userSupplied: false, alloc, free: (zone, frame) => arenaPages.free(zone, frame) }, consider, all };
 }
