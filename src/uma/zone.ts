@@ -272,28 +272,34 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     );
   }
 
-  /** What all zones have; the hot methods are in the classes below. */
+  /**
+   * What all zones have; the hot methods are in the classes below.
+   *
+   * Fields are `declare`d, and stored once: V8 then takes the line, tag and shift of a zone that is a constant of its caller for
+   * constants, too, and every address of the hot path with them. A field that the class defines is `undefined` first and never
+   * constant again: that made a pair 1.7 times as slow.
+   */
   abstract class Base implements Zone {
     closed = false;
     inHook = 0;
-    line: number;
-    readonly tag: number;
-    readonly shift: number;
-    readonly unitMask: number;
-    readonly zone: number;
-    readonly keg: number;
-    readonly id: number;
-    readonly name: string;
-    readonly size: number;
-    readonly rsize: number;
-    readonly checks: boolean;
-    readonly init: Init | null;
-    readonly fini: Fini | null;
-    readonly zeroInit: boolean;
-    readonly definition: ZoneDefinition;
-    supplier: PageSupplier;
-    private allocPages: AllocPages | null;
-    private freePages: FreePages | null;
+    declare line: number;
+    declare readonly tag: number;
+    declare readonly shift: number;
+    declare readonly unitMask: number;
+    declare readonly zone: number;
+    declare readonly keg: number;
+    declare readonly id: number;
+    declare readonly name: string;
+    declare readonly size: number;
+    declare readonly rsize: number;
+    declare readonly checks: boolean;
+    declare readonly init: Init | null;
+    declare readonly fini: Fini | null;
+    declare readonly zeroInit: boolean;
+    declare readonly definition: ZoneDefinition;
+    declare supplier: PageSupplier;
+    declare private allocPages: AllocPages | null;
+    declare private freePages: FreePages | null;
 
     constructor(definition: ZoneDefinition, place: ZonePlace) {
       this.line = place.line;
