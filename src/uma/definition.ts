@@ -157,10 +157,24 @@ export function hookBits(d: ZoneDefinition): number {
   );
 }
 
-/** Bucket capacity a zone starts with, and how far it may grow: FreeBSD's table by item size, cut to a bucket's 120. */
+/** Bucket capacity a zone starts with, and how far it may grow: FreeBSD's table by item size, cut to a bucket's 248. */
 export function bucketRange(size: number, max: number): { start: number; max: number } {
   const most = max >= 0 ? max : BUCKET_MAX_ITEMS;
   const start =
-    size <= 128 ? BUCKET_MAX_ITEMS : size <= 256 ? 62 : size <= 512 ? 30 : size <= 1024 ? 16 : size <= 2048 ? 8 : size <= 4096 ? 4 : 1;
+    size <= 64
+      ? BUCKET_MAX_ITEMS
+      : size <= 128
+        ? 126
+        : size <= 256
+          ? 62
+          : size <= 512
+            ? 30
+            : size <= 1024
+              ? 16
+              : size <= 2048
+                ? 8
+                : size <= 4096
+                  ? 4
+                  : 1;
   return { start: Math.min(start, most), max: most };
 }

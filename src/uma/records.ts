@@ -139,7 +139,9 @@ export function createRecords(floor: Floor, heap: Heap): Records {
 
   function lineOf(ofSlot: number, id: number): number {
     const chunk = i32[ofSlot + SLOT_CHUNKS + Math.floor(id / LINES_PER_CHUNK)];
-    return chunk === 0 ? 0 : chunk + (id % LINES_PER_CHUNK) * LINE_WORDS;
+    // From the end of the page on: the first slab's marks lie at the beginning of theirs, and processors take a store for the one a
+    // load waits for when their addresses agree in the low 12 bits.
+    return chunk === 0 ? 0 : chunk + (LINES_PER_CHUNK - 1 - (id % LINES_PER_CHUNK)) * LINE_WORDS;
   }
 
   return {

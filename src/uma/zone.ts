@@ -11,7 +11,7 @@
  * constants, because a call site that sees the hooks of eight zones in one class pays 10 ns for it. A zone with checks off has
  * no marks. The factory runs once for each attachment, so that the views are constants of its closure.
  *
- * The position's low bits: 7 = empty (bucket windows are 128 words, the first 8 its header). `(sp & 127) − 8 | n` is negative
+ * The position's low bits: 7 = empty (bucket windows are 256 words, the first 8 its header). `(sp & 255) − 8 | n` is negative
  * when the bucket is empty or when the 31-bit counter n has run over, so that one test covers both.
  */
 import { UmaError, optionError } from "../backend/memory/errors.ts";
@@ -162,7 +162,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     }
     probeStack(STACK_PROBE_FRAMES);
     if (i32[slotWord + SLOT_PENDING_LOCK] !== 0 || i32[slotWord + SLOT_JOURNAL_COUNT] !== 0) locks.mend();
-    if (Atomics.load(i32, z.line + LINE_REASONS) !== 0) {
+    if (i32[z.line + LINE_REASONS] !== 0) {
       services.attend(z);
       if (z.closed) throw closedError(z);
     }
@@ -455,7 +455,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
       const c = this.line;
       const sp = i32[c];
       const n = i32[c + 2];
-      if ((((sp & 127) - 8) | n) >= 0) {
+      if ((((sp & 255) - 8) | n) >= 0) {
         const p = i32[sp];
         u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;
         i32[c] = sp - 1;
@@ -469,7 +469,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
       const c = this.line;
       const sp = i32[c];
       const n = i32[c + 2];
-      if ((((sp & 127) - 8) | n) >= 0) {
+      if ((((sp & 255) - 8) | n) >= 0) {
         const p = i32[sp];
         u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;
         i32[c] = sp - 1;
@@ -486,7 +486,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
           const m = (i32[e + 1] + (p >> this.shift)) | 0;
           const c = this.line;
           const sp = i32[c];
-          if (u8[m] === ME && (sp & 127) < i32[c + 1]) {
+          if (u8[m] === ME && (sp & 255) < i32[c + 1]) {
             i32[sp + 1] = p;
             i32[c] = sp + 1;
             u8[m] = 0;
@@ -513,7 +513,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
       const c = this.line;
       const sp = i32[c];
       const n = i32[c + 2];
-      if ((((sp & 127) - 8) | n) >= 0) {
+      if ((((sp & 255) - 8) | n) >= 0) {
         i32[c] = sp - 1;
         i32[c + 2] = n + 1;
         return i32[sp];
@@ -525,7 +525,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
       const c = this.line;
       const sp = i32[c];
       const n = i32[c + 2];
-      if ((((sp & 127) - 8) | n) >= 0) {
+      if ((((sp & 255) - 8) | n) >= 0) {
         i32[c] = sp - 1;
         i32[c + 2] = n + 1;
         return i32[sp];
@@ -536,7 +536,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     free(p: number): void {
       const c = this.line;
       const sp = i32[c];
-      if ((sp & 127) < i32[c + 1] && p !== 0) {
+      if ((sp & 255) < i32[c + 1] && p !== 0) {
         i32[sp + 1] = p;
         i32[c] = sp + 1;
         return;
@@ -558,7 +558,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
         const c = this.line;
         const sp = i32[c];
         const n = i32[c + 2];
-        if ((((sp & 127) - 8) | n) >= 0) {
+        if ((((sp & 255) - 8) | n) >= 0) {
           const p = i32[sp];
           if (this.checks) u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = MINE_BUSY;
           i32[c] = sp - 1;
@@ -572,7 +572,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
         const c = this.line;
         const sp = i32[c];
         const n = i32[c + 2];
-        if ((((sp & 127) - 8) | n) >= 0) {
+        if ((((sp & 255) - 8) | n) >= 0) {
           const p = i32[sp];
           if (this.checks) u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = MINE_BUSY;
           i32[c] = sp - 1;
@@ -620,7 +620,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
               // Only now: dtor may have used this zone.
               const c = this.line;
               const sp = i32[c];
-              if ((sp & 127) < i32[c + 1]) {
+              if ((sp & 255) < i32[c + 1]) {
                 i32[sp + 1] = p;
                 i32[c] = sp + 1;
                 u8[m] = 0;

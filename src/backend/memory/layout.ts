@@ -200,7 +200,7 @@ export const INTENT_BUCKET = 3;
 
 export const LINE_WORDS = 16;
 export const LINES_PER_CHUNK = 64;
-/** The alloc bucket: word index of its topmost item; low 7 bits = BUCKET_EMPTY when there is none. Owner only: the commit word of tier 0. */
+/** The alloc bucket: word index of its topmost item; low 8 bits = BUCKET_EMPTY when there is none. Owner only: the commit word of tier 0. */
 export const LINE_SP = 0;
 /**
  * Position at which the alloc bucket is full (7 + capacity). Stored by the owner; anybody may store 0 to call the owner into
@@ -238,13 +238,13 @@ export const REASON_ORPHANS = 4;
 
 /* ── Bucket ─────────────────────────────────────────────────────────────────────────────────────────────────────────────── */
 
-/** A bucket is an aligned window of 128 words: 8 of header, 120 items. */
-export const BUCKET_WORDS = 128;
+/** A bucket is an aligned window of 256 words: 8 of header, 248 items. */
+export const BUCKET_WORDS = 256;
 export const BUCKET_BYTES: number = BUCKET_WORDS * 4;
-export const BUCKET_MASK = 127;
+export const BUCKET_MASK = 255;
 /** Value of SP & 127 in an empty bucket: the last header word. */
 export const BUCKET_EMPTY = 7;
-export const BUCKET_MAX_ITEMS = 120;
+export const BUCKET_MAX_ITEMS = 248;
 /** Name of the owner: a worker; 0 = the depot or the pool. */
 export const BUCKET_OWNER = 0;
 /** Items in it; outdated while a cache word names the bucket. */
