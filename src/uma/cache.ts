@@ -29,6 +29,7 @@ import {
   LINE_EXCHANGES,
   LINE_EXTRA,
   LINE_HIDDEN,
+  LINE_REASONS,
   LINE_SP,
   LINE_SPARE,
   LINE_TOP,
@@ -64,7 +65,12 @@ export interface ZoneHandle extends KegHandle {
   readonly shift: number;
   /** False when the zone was made with checks off: then there are no marks. */
   readonly checks: boolean;
+  /** What the page table shows for its items. */
+  readonly tag: number;
 }
+
+/** As much of a zone as an item needs that goes back past the buckets. */
+export type LoneZone = Pick<ZoneHandle, "zone" | "keg" | "shift" | "checks" | "tag">;
 
 export interface Caches {
   /** Makes the alloc bucket non-empty. @returns OK, EMPTY, LIMIT, BUSY, REFUSED; EMPTY also when there is no bucket to be had. */
@@ -73,8 +79,8 @@ export interface Caches {
   makeRoom(z: ZoneHandle): Outcome;
   /** Takes one item from a slab, past the buckets, marked {@link MARK_BUSY}. @returns its address; 0 and `outcome` else. */
   takeSingle(z: ZoneHandle): number;
-  /** Puts one BUSY item back into its slab, past the buckets. */
-  giveSingle(z: Pick<ZoneHandle, "zone" | "keg" | "shift" | "checks">, p: number): Outcome;
+  /** Puts one BUSY item back into its slab, past the buckets; nothing, if the zone was destroyed and the slab is gone. */
+  giveSingle(z: LoneZone, p: number): Outcome;
   /** Why the last takeSingle returned 0. */
   outcome(): Outcome;
   /** Brings TOP in step with SP. */
@@ -98,7 +104,9 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
 
   function resetTop(z: ZoneHandle): void {
     const top = i32[z.line + LINE_SP] === NO_BUCKET ? 0 : BUCKET_EMPTY + i32[z.zone + ZONE_BUCKET_CAP];
-    i32[z.line + LINE_TOP] = top;
+    Atomics.store(i32, z.line + LINE_TOP, top);
+    // A call that came since the reasons were last looked at must not be covered up.
+    if (top !== 0 && Atomics.load(i32, z.line + LINE_REASONS) !== 0) i32[z.line + LINE_TOP] = 0;
   }
 
   /** Exchanges alloc bucket and spare: two words of this worker's own, so a transaction without a lock. */
@@ -353,10 +361,11 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     return 0;
   }
 
-  function giveSingle(z: Pick<ZoneHandle, "zone" | "keg" | "shift" | "checks">, p: number): Outcome {
+  function giveSingle(z: LoneZone, p: number): Outcome {
     const { zone, keg } = z;
     if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
     try {
+      if (!slabs.holds(keg, z.tag, p)) return OK;
       slabs.put(keg, p);
       if (z.checks) setByte(slabs.markOf(p, z.shift), MARK_FREE);
       add(zone + ZONE_ITEMS, -1);
@@ -368,6 +377,8 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
   }
 
   function drainLine(zone: number, keg: number, line: number): Outcome {
+    // First of all: without a bucket, TOP above 0 would let a free store into the words behind NO_BUCKET.
+    i32[line + LINE_TOP] = 0;
     for (const word of [line + LINE_SP, line + LINE_SPARE, line + LINE_HIDDEN, line + LINE_EXTRA]) {
       const none = word === line + LINE_SP ? NO_BUCKET : 0;
       const position = i32[word];
@@ -384,25 +395,27 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
         locks.release();
       }
     }
-    i32[line + LINE_TOP] = 0;
     return OK;
   }
 
   function drainDepot(zone: number, keg: number, keepBuckets: number): Outcome {
-    if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
-    try {
-      while (i32[zone + ZONE_FULL_COUNT] > keepBuckets) emptyFirst(zone, keg);
-    } finally {
-      locks.release();
+    // The lock is let go between buckets: others want it, too. What they add meanwhile is not waited for.
+    for (let n = i32[zone + ZONE_FULL_COUNT] - keepBuckets; n > 0; n--) {
+      if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
+      try {
+        if (i32[zone + ZONE_FULL_COUNT] > keepBuckets) emptyFirst(zone, keg);
+      } finally {
+        locks.release();
+      }
     }
-    while (i32[zone + ZONE_EMPTY] !== 0) {
+    for (let n = i32[zone + ZONE_EMPTY_COUNT]; n > 0; n--) {
       const frame = intents.push(INTENT_BUCKET);
       const taken = takeEmptyAside(zone, keg, frame + INTENT_HEADER);
       if (taken === OK && pools.giveBucket(frame + INTENT_HEADER, 0) !== OK) {
         intents.leave();
         return BUSY;
       }
-      intents.pop();
+      intents.pop(frame);
       if (taken !== OK) return taken === EMPTY ? OK : taken;
     }
     return OK;
@@ -446,10 +459,10 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
   function hide(line: number): void {
     const sp = i32[line + LINE_SP];
     if (sp === NO_BUCKET) return;
+    i32[line + LINE_TOP] = 0;
     set(line + LINE_HIDDEN, sp);
     set(line + LINE_SP, NO_BUCKET);
     commit();
-    i32[line + LINE_TOP] = 0;
   }
 
   function show(z: ZoneHandle): void {

@@ -33,8 +33,13 @@ import type { Registry } from "./registry.ts";
 import type { Zone } from "./zone.ts";
 
 export interface Closing {
-  /** Closes a zone in this thread: its buckets go to the depot. @returns false when a lock was out of reach (call again). */
+  /**
+   * Closes a zone in this thread: its buckets go to the depot. What cannot be finished now is left to {@link Closing.finish}.
+   * @returns false when its buckets could not be given up: it is still open (call again).
+   */
   close(z: Zone): boolean;
+  /** Goes on with closings of this thread that were cut short. @returns whether none is left. */
+  finish(): boolean;
   /** Marks a zone DYING, calls the other openers and closes it here. @returns false as close does. */
   destroy(z: Zone): boolean;
   /** Ends the opening of a zone by the worker whose slot is at `slotWord`. */
@@ -60,17 +65,24 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
   const { zoneDirectory } = floor.geometry;
 
   function close(z: Zone): boolean {
-    if (!z.closed) {
-      if (caches.drainLine(z.zone, z.keg, z.line) !== OK) return false;
-      i32[z.line + LINE_TOP] = 0;
-      z.line = deadLine;
-      z.closed = true;
-      core.open[z.id] = undefined;
-      for (let n = core.unfinished.length - 1; n >= 0; n--) {
-        if (core.unfinished[n]?.zone === z) core.unfinished.splice(n, 1);
-      }
+    if (z.closed) return true;
+    if (caches.drainLine(z.zone, z.keg, z.line) !== OK) return false;
+    z.line = deadLine;
+    z.closed = true;
+    core.open[z.id] = undefined;
+    for (let n = core.unfinished.length - 1; n >= 0; n--) {
+      if (core.unfinished[n]?.zone === z) core.unfinished.splice(n, 1);
     }
-    return endOpening(slotWord, z.zone, z);
+    if (!endOpening(slotWord, z.zone, z)) core.closings.push({ zone: z.zone, handle: z });
+    return true;
+  }
+
+  function finish(): boolean {
+    for (let n = core.closings.length; n > 0; n--) {
+      const cut = core.closings.shift() as (typeof core.closings)[number];
+      if (!endOpening(slotWord, cut.zone, cut.handle)) core.closings.push(cut);
+    }
+    return core.closings.length === 0;
   }
 
   function endOpening(ofSlot: number, zone: number, handle: KegHandle | null): boolean {
@@ -127,16 +139,14 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
   }
 
   function destroy(z: Zone): boolean {
-    if (!z.closed) {
-      if (!locks.acquire(records.lock, patienceMs)) return false;
-      try {
-        set(z.zone + ZONE_STATE, ZONE_STATE_DYING);
-        commit();
-      } finally {
-        locks.release();
-      }
-      call(z.zone, REASON_DYING);
+    if (!locks.acquire(records.lock, patienceMs)) return false;
+    try {
+      set(z.zone + ZONE_STATE, ZONE_STATE_DYING);
+      commit();
+    } finally {
+      locks.release();
     }
+    call(z.zone, REASON_DYING);
     return close(z);
   }
 
@@ -153,7 +163,7 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
           intents.leave();
           return false;
         }
-        intents.pop();
+        intents.pop(frame);
         if (!taken) return false;
       }
     }
@@ -171,5 +181,5 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     }
   }
 
-  return { close, destroy, endOpening, takeOver, call };
+  return { close, finish, destroy, endOpening, takeOver, call };
 }

@@ -9,7 +9,7 @@ import { createHeap, type Heap } from "../backend/vmem/heap.ts";
 import { createCaches, type Caches } from "./cache.ts";
 import { makeViews, type Views } from "./hooks.ts";
 import { createItems, type Items } from "./items.ts";
-import { createKegs, type Kegs } from "./keg.ts";
+import { createKegs, type KegHandle, type Kegs } from "./keg.ts";
 import { OK, type Outcome } from "./outcome.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { createSlabs, type Slabs } from "./slab.ts";
@@ -30,6 +30,8 @@ export interface Core {
   readonly open: (Zone | undefined)[];
   /** Items whose free could not be finished: BUSY in this worker's name, done with dtor. Finished at the next slow path. */
   readonly unfinished: { zone: Zone; item: number }[];
+  /** Closings of zones in this thread that a lock out of reach has cut short. */
+  readonly closings: { zone: number; handle: KegHandle }[];
   /** Why the last try for an item of any zone failed. */
   failure: Outcome;
   /** False once this worker has detached. */
@@ -56,6 +58,7 @@ export function createCore(floor: Floor): Core {
     arenaPages,
     open: [],
     unfinished: [],
+    closings: [],
     failure: OK,
     attached: true,
   };

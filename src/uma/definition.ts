@@ -130,6 +130,19 @@ export function defineZone(name: string, options: ZoneOptions): ZoneDefinition {
   });
 }
 
+/** Checks what was handed to `open`: a definition, however it came about, with nothing in it that a layout cannot be made of. */
+export function checkDefinition(value: unknown): asserts value is ZoneDefinition {
+  const d = value as Partial<ZoneDefinition> | null | undefined;
+  if (typeof d !== "object" || d === null || typeof d.name !== "string") throw notDefined(value);
+  const { size, align, limit, flags, bucketMax, maxCache } = d;
+  const numbers = [size, align, limit, flags, bucketMax, maxCache];
+  if (!numbers.every(Number.isInteger) || d.ctor === undefined || d.allocPages === undefined) throw notDefined(d.name);
+}
+
+function notDefined(value: unknown): Error {
+  return optionError("definition", value, "what defineZone returned");
+}
+
 function checkName(name: unknown): asserts name is string {
   const bytes = typeof name === "string" ? new TextEncoder().encode(name).length : 0;
   if (bytes < 1 || bytes > ZONE_NAME_BYTES) throw optionError("name", name, `a string of 1 to ${ZONE_NAME_BYTES} bytes of UTF-8`);

@@ -7,6 +7,7 @@
 import { UmaCorruptionError, UmaError } from "../backend/memory/errors.ts";
 import type { Floor } from "../backend/memory/floor.ts";
 import {
+  KEG_IPERS,
   KEG_RSIZE,
   KEG_TAG,
   KEG_ZONE,
@@ -36,7 +37,7 @@ export interface Items {
   check(z: ItemZone, p: number): number;
   /** Claims an item for being freed: its mark becomes this worker's with BUSY. @returns whether it was another worker's. */
   claim(z: ItemZone, p: number, mark: number): boolean;
-  /** Makes this worker's item another worker's. */
+  /** Makes this worker's item another worker's, who must take part in the memory (or have a ticket for it). */
   transfer(z: ItemZone, p: number, slot: number): void;
   /** Makes an ORPHAN item this worker's. @returns false when it is none (any more). */
   adopt(z: ItemZone, p: number): boolean;
@@ -48,7 +49,7 @@ export interface Items {
 
 export function createItems(floor: Floor, slabs: Slabs): Items {
   const { i32, u8 } = floor.cells;
-  const { slot } = floor;
+  const { slot, slots } = floor;
   const { pageTable, heapStart, heapEnd, workers } = floor.geometry;
   const decoder = new TextDecoder();
 
@@ -71,6 +72,7 @@ export function createItems(floor: Floor, slabs: Slabs): Items {
     const offset = p - i32[slab + SLAB_START];
     const rsize = i32[keg + KEG_RSIZE];
     if (offset % rsize !== 0) throw noItem(z, p, `it lies ${offset % rsize} bytes inside the item at ${p - (offset % rsize)}`);
+    if (offset >= i32[keg + KEG_IPERS] * rsize) throw noItem(z, p, "it lies behind the last item of its slab");
     return slabs.markOf(p, z.shift);
   }
 
@@ -99,7 +101,17 @@ export function createItems(floor: Floor, slabs: Slabs): Items {
     if (!Number.isInteger(to) || to < 1 || to > workers) {
       throw new UmaError("ERR_UMA_OPTION", `transfer to slot ${String(to)}: slots are 1 … ${workers}`, { zone: z.name, value: to });
     }
+    const addressee = slots.tenant(to);
+    if (!slots.takesPart(addressee)) throw noAddressee(z, to);
     if (Atomics.compareExchange(u8, mark, slot, to) !== slot) throw notOwner(z, p);
+    if (slots.takesPart(addressee)) return;
+    // It has died meanwhile, and its recovery may have been past this item: ours again, unless recovery has had it.
+    Atomics.compareExchange(u8, mark, to, slot);
+    throw noAddressee(z, to);
+  }
+
+  function noAddressee(z: ItemZone, to: number): UmaError {
+    return new UmaError("ERR_UMA_NO_SLOT", `transfer to slot ${to}: no worker is there`, { zone: z.name, value: to });
   }
 
   function notOwner(z: ItemZone, p: number): UmaError {

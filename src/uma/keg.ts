@@ -20,6 +20,7 @@ import {
   INTENT_HEADER,
   INTENT_KEG,
   INTENT_KIND,
+  INTENT_NONE,
   INTENT_PAGE,
   INTENT_PAGES,
   INTENT_SLAB,
@@ -56,7 +57,7 @@ import {
   ZONE_ITEMS,
   ZONE_ORPHANS,
 } from "../backend/memory/layout.ts";
-import { NO_PAGES, PAGES_BUSY, type PageSupplier } from "../backend/supplier/page-supplier.ts";
+import { NO_PAGES, PAGES_BUSY, type PageSupplier, SLAB_PRIV } from "../backend/supplier/page-supplier.ts";
 import type { Heap } from "../backend/vmem/heap.ts";
 import { HOOK_FINI, HOOK_INIT, HOOK_PAGES, type Fini, type Init, type Views } from "./hooks.ts";
 import { BUSY, EMPTY, OK, type Outcome, REFUSED } from "./outcome.ts";
@@ -84,7 +85,11 @@ export interface KegHandle {
 export interface Kegs {
   /** Builds a slab and adds it to the keg. */
   grow(handle: KegHandle, mayWait: boolean): Outcome;
-  /** Gives wholly free slabs back until at most `keepItems` items are free in the keg. @returns slabs given back. */
+  /**
+   * Gives wholly free slabs back until at most `keepItems` items are free in the keg. Nothing, if they are of a user's supplier
+   * whose functions this thread has not got.
+   * @returns slabs given back.
+   */
   shrink(handle: KegHandle, keepItems: number): number;
   /**
    * Completes the intent frame of a worker that did not: a dead one's, or one that this worker had to leave.
@@ -97,6 +102,8 @@ export interface Kegs {
    * Takes any slab of a dying keg into the frame. @returns false when there is none, or the lock was out of reach.
    */
   takeSlab(keg: number, list: number, frame: number): boolean;
+  /** What a fini or a freef has thrown since the last call, the first of it; null = nothing. It has not kept any slab from dying. */
+  takeFailure(): unknown;
 }
 
 export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs, views: Views, arenaPages: PageSupplier): Kegs {
@@ -111,7 +118,7 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
     i32[frame + INTENT_KEG] = keg;
     let outcome: Outcome = OK;
     try {
-      const address = handle.supplier.alloc(handle.name, i32[keg + KEG_PPERA], frame, mayWait);
+      const address = takePages(handle, frame, mayWait);
       if (address === NO_PAGES || address === PAGES_BUSY) {
         outcome = address === NO_PAGES ? EMPTY : BUSY;
       } else {
@@ -122,9 +129,31 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
       abandon(handle, frame);
       throw thrown;
     }
-    if (outcome === OK) intents.pop();
+    if (outcome === OK) intents.pop(frame);
     else abandon(handle, frame);
     return outcome;
+  }
+
+  /** A user's allocf is a hook like init: it may not use its own zone. */
+  function takePages(handle: KegHandle, frame: number, mayWait: boolean): number {
+    const { supplier, name, keg } = handle;
+    if (!supplier.userSupplied) return supplier.alloc(name, i32[keg + KEG_PPERA], frame, mayWait);
+    enterHook(handle);
+    try {
+      return supplier.alloc(name, i32[keg + KEG_PPERA], frame, mayWait);
+    } finally {
+      leaveHook(handle);
+    }
+  }
+
+  function enterHook(handle: KegHandle): void {
+    handle.hide();
+    handle.inHook++;
+  }
+
+  function leaveHook(handle: KegHandle): void {
+    handle.inHook--;
+    handle.show();
   }
 
   function build(handle: KegHandle, frame: number): Outcome {
@@ -181,8 +210,7 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
     }
     const start = i32[slab + SLAB_START];
     const rsize = i32[keg + KEG_RSIZE];
-    handle.hide();
-    handle.inHook++;
+    enterHook(handle);
     try {
       for (let n = 0; n < ipers; n++) {
         let accepted: boolean | void;
@@ -195,8 +223,7 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
         i32[slab + SLAB_INITED] = n + 1;
       }
     } finally {
-      handle.inHook--;
-      handle.show();
+      leaveHook(handle);
     }
     return OK;
   }
@@ -213,9 +240,14 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
 
   /** Undoes a birth: what cannot be given back now stays in the frame, which {@link finishFrame} completes later. */
   function abandon(handle: KegHandle, frame: number): void {
-    if (i32[frame + INTENT_HEADER] !== 0 && i32[frame + INTENT_SPARE] === 1) finiItems(handle, i32[frame + INTENT_HEADER]);
-    if (dismantle(handle.keg, frame, handle.supplier, handle.name) === OK) intents.pop();
-    else intents.leave();
+    let done = false;
+    try {
+      if (i32[frame + INTENT_HEADER] !== 0 && i32[frame + INTENT_SPARE] === 1) finiItems(handle, i32[frame + INTENT_HEADER]);
+      done = dismantle(handle.keg, frame, handle) === OK;
+    } finally {
+      if (done) intents.pop(frame);
+      else intents.leave();
+    }
   }
 
   /** Runs fini over the items that have been through init; each at most once, whatever happens. */
@@ -227,9 +259,7 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
     }
     const start = i32[slab + SLAB_START];
     const rsize = i32[keg + KEG_RSIZE];
-    let failed: unknown = null;
-    handle.hide();
-    handle.inHook++;
+    enterHook(handle);
     try {
       for (let n = i32[slab + SLAB_INITED] - 1; n >= 0; n--) {
         i32[slab + SLAB_INITED] = n;
@@ -238,52 +268,73 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
         try {
           fini(start + n * rsize, views);
         } catch (cause) {
-          failed = hookError("fini", handle.name, start + n * rsize, cause);
+          // The slab is dying either way; the caller learns of it once it is dead.
+          failure ??= hookError("fini", handle.name, start + n * rsize, cause);
         }
       }
     } finally {
-      handle.inHook--;
-      handle.show();
+      leaveHook(handle);
     }
-    // The slab is dying either way; the caller learns of the first failure once it is dead.
-    if (failed !== null) reportLater(failed);
   }
 
   /** Page table, header, pages: in this order, each step leaving the frame true. */
-  function dismantle(keg: number, frame: number, supplier: PageSupplier, name: string): Outcome {
-    const slab = i32[frame + INTENT_HEADER];
-    if (slab !== 0) {
-      if (i32[frame + INTENT_SPARE] === 1) {
-        const start = i32[slab + SLAB_START];
-        const pages = i32[keg + KEG_IPERS] === 1 ? 1 : i32[keg + KEG_PPERA];
-        for (let n = 0; n < pages; n++) i32[pageTable + (((start >>> PAGE_SHIFT) + n) << 2) + PTE_TAG] = 0;
-        i32[frame + INTENT_SPARE] = 0;
-      }
+  function dismantle(keg: number, frame: number, handle: KegHandle | null): Outcome {
+    if (i32[frame + INTENT_HEADER] !== 0) {
+      // Also what was never said to be built: its builder may have died half way through the page table.
+      const first = i32[frame + INTENT_EXTENT] >>> PAGE_SHIFT;
+      for (let n = i32[frame + INTENT_PAGES] - 1; n >= 0; n--) i32[pageTable + ((first + n) << 2) + PTE_TAG] = 0;
+      i32[frame + INTENT_SPARE] = 0;
       if (pools.giveHeader(i32[keg + KEG_HEADER_BYTES], frame + INTENT_HEADER) !== OK) return BUSY;
     }
-    return supplier.free(name, frame) ? OK : BUSY;
+    if (!hasSupplierOf(frame, handle)) {
+      // Pages of a user's supplier that nobody here can give back: what is lost there is the user's to find.
+      i32[frame + INTENT_EXTENT] = 0;
+      return OK;
+    }
+    return givePages(frame, handle) ? OK : BUSY;
+  }
+
+  /** Whether this thread can give the pages in the frame back. */
+  function hasSupplierOf(frame: number, handle: KegHandle | null): boolean {
+    return (i32[frame + INTENT_FLAGS] & SLAB_PRIV) === 0 || (handle !== null && handle.supplier.userSupplied);
+  }
+
+  function givePages(frame: number, handle: KegHandle | null): boolean {
+    if (handle === null || (i32[frame + INTENT_FLAGS] & SLAB_PRIV) === 0) return arenaPages.free("", frame);
+    enterHook(handle);
+    try {
+      return handle.supplier.free(handle.name, frame);
+    } catch (thrown) {
+      // The pages count as given back; the caller learns of it when all is done.
+      failure ??= thrown;
+      return true;
+    } finally {
+      leaveHook(handle);
+    }
   }
 
   function shrink(handle: KegHandle, keepItems: number): number {
     const { keg } = handle;
+    if ((i32[keg + KEG_HOOKS] & HOOK_PAGES) !== 0 && !handle.supplier.userSupplied) return 0;
     let given = 0;
-    for (;;) {
+    for (let done = true; done; ) {
       const frame = intents.push(INTENT_SLAB);
       i32[frame + INTENT_KEG] = keg;
       const slab = takeFreeSlab(keg, frame, keepItems);
       if (slab === 0) {
-        intents.pop();
+        intents.pop(frame);
         break;
       }
-      finiItems(handle, slab);
       given++;
-      if (dismantle(keg, frame, handle.supplier, handle.name) !== OK) {
-        intents.leave();
-        break;
+      done = false;
+      try {
+        finiItems(handle, slab);
+        done = dismantle(keg, frame, handle) === OK;
+      } finally {
+        if (done) intents.pop(frame);
+        else intents.leave();
       }
-      intents.pop();
     }
-    throwReported();
     return given;
   }
 
@@ -328,6 +379,7 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
   }
 
   function finishFrame(frame: number, handle: KegHandle | null, dying: boolean): Outcome {
+    if (i32[frame + INTENT_KIND] === INTENT_NONE) return OK;
     if (i32[frame + INTENT_KIND] === INTENT_PAGE) {
       const page = i32[frame + INTENT_EXTENT];
       return page === 0 || heap.free(page, frame + INTENT_EXTENT) ? OK : BUSY;
@@ -339,13 +391,10 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
     const slab = i32[frame + INTENT_HEADER];
     const hooks = i32[keg + KEG_HOOKS];
     const built = slab !== 0 && i32[frame + INTENT_SPARE] === 1;
-    if (built && handle === null && !dying && (hooks & (HOOK_INIT | HOOK_FINI | HOOK_PAGES)) !== 0) return republish(keg, slab, frame);
+    const mustWait = (handle === null && (hooks & (HOOK_INIT | HOOK_FINI)) !== 0) || !hasSupplierOf(frame, handle);
+    if (built && mustWait && !dying) return republish(keg, slab, frame);
     if (built && handle !== null) finiItems(handle, slab);
-    if (handle === null && (hooks & HOOK_PAGES) !== 0) {
-      // Pages of a user's supplier that nobody here can give back: what is lost there is the user's to find.
-      i32[frame + INTENT_EXTENT] = 0;
-    }
-    return dismantle(keg, frame, handle === null ? arenaPages : handle.supplier, handle === null ? "" : handle.name);
+    return dismantle(keg, frame, handle);
   }
 
   /** Links a half-built or half-dismantled slab with what is not initialised marked for whoever has the zone open. */
@@ -375,18 +424,14 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
     return OK;
   }
 
-  let reported: unknown = null;
-  function reportLater(error: unknown): void {
-    reported ??= error;
-  }
-  function throwReported(): void {
-    if (reported === null) return;
-    const error = reported;
-    reported = null;
-    throw error;
+  let failure: unknown = null;
+  function takeFailure(): unknown {
+    const first = failure;
+    failure = null;
+    return first;
   }
 
-  return { grow, shrink, finishFrame, takeSlab };
+  return { grow, shrink, finishFrame, takeSlab, takeFailure };
 }
 
 /** What a hook threw, as the caller of alloc, free or reclaim sees it. */

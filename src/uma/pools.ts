@@ -57,12 +57,12 @@ export function createPools(floor: Floor, heap: Heap): Pools {
     const frame = intents.push(INTENT_PAGE);
     const page = heap.alloc(1, 0, frame + INTENT_EXTENT);
     if (page === NO_PAGES || page === HEAP_BUSY) {
-      intents.pop();
+      intents.pop(frame);
       return page === NO_PAGES ? EMPTY : BUSY;
     }
     if (!locks.acquire(LOCK, patienceMs)) {
       // The page stays in the frame only if the heap's lock is out of reach, too: then recovery finds it there.
-      if (heap.free(page, frame + INTENT_EXTENT)) intents.pop();
+      if (heap.free(page, frame + INTENT_EXTENT)) intents.pop(frame);
       else intents.leave();
       return BUSY;
     }
@@ -83,7 +83,7 @@ export function createPools(floor: Floor, heap: Heap): Pools {
     } finally {
       locks.release();
     }
-    intents.pop();
+    intents.pop(frame);
     return OK;
   }
 

@@ -68,7 +68,7 @@ export function createRecords(floor: Floor, heap: Heap): Records {
         intents.leave();
         return BUSY;
       }
-      intents.pop();
+      intents.pop(frame);
       if (outcome !== OK) return outcome;
     }
     return OK;

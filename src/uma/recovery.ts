@@ -24,6 +24,8 @@ import {
   BUCKET_EMPTY,
   BUCKET_MASK,
   INTENT_KEG,
+  INTENT_KIND,
+  INTENT_NONE,
   INTENT_WORDS,
   KEG_FLAGS,
   KEG_HOOKS,
@@ -31,6 +33,7 @@ import {
   KEG_SHIFT,
   KEG_TAG,
   KEG_ZONE,
+  LINE_REASONS,
   MARK_BUSY,
   MARK_FREE,
   MARK_ORPHAN,
@@ -95,9 +98,12 @@ export interface RecoveryReport {
 }
 
 export interface Recovery {
-  /** Recovers the dead worker `name` (already certified), as far as it gets. @returns null when it is over, or another's. */
+  /**
+   * Recovers the dead worker `name` (already certified), as far as it gets; called again, it goes on, in the same report.
+   * @returns null when it is over, or another's.
+   */
   run(name: number): RecoveryReport | null;
-  /** Deals with what this worker still owns when it leaves in order. */
+  /** Deals with what this worker still owns when it leaves in order; repeatable while the report is not done. */
   leave(): RecoveryReport;
   /** Finishes the orphans of a zone that this thread has open. */
   finishOrphans(z: Zone): void;
@@ -120,9 +126,33 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     return { slot: slotOf(name), generation: generationOf(name), done: false, zones: [], blocks: [], children: [] };
   }
 
+  /** Reports of recoveries that were cut short, and names of those that are under way: a hook may ask for the same one. */
+  const begun = new Map<number, RecoveryReport>();
+  const running = new Set<number>();
+
   function run(name: number): RecoveryReport | null {
-    if (!slots.claim(name, me)) return null;
-    const report = emptyReport(name);
+    if (running.has(name)) return null;
+    running.add(name);
+    try {
+      const report = begun.get(name) ?? emptyReport(name);
+      if (!recover(name, report)) return null;
+      if (report.done) begun.delete(name);
+      else begun.set(name, report);
+      return report;
+    } finally {
+      running.delete(name);
+    }
+  }
+
+  /** @returns false when there is nothing to do (any more), or another worker does it. */
+  function recover(name: number, report: RecoveryReport): boolean {
+    if (!slots.claim(name, me)) {
+      begun.delete(name);
+      if (slots.isDead(name)) return false;
+      // It left in order before it died; the workers it had started died with it all the same.
+      report.done = recoverChildren(name, report) === OK;
+      return !report.done || report.children.length > 0;
+    }
     const at = slots.wordOf(slotOf(name));
     locks.salvage(name);
     if (
@@ -130,20 +160,29 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       finishFrames(at) !== OK ||
       sweepMarks(at, slotOf(name), report) !== OK ||
       sweepBlocks(name, report) !== OK ||
-      endOpenings(at, name) !== OK
+      endOpenings(at, name) !== OK ||
+      recoverChildren(name, report) !== OK
     ) {
       slots.unclaim(name);
-      return report;
+      return true;
     }
-    if (recoverChildren(name, report) !== OK) {
-      slots.unclaim(name);
-      return report;
-    }
+    callForOrphans();
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     i32[at + SLOT_RECOVERY_AT] = 0;
     report.done = true;
     slots.retire(name);
-    return report;
+    return true;
+  }
+
+  /** Calls the workers that have a zone open in which items were left for one of them. */
+  function callForOrphans(): void {
+    for (let id = registry.highest(); id > 0; id--) {
+      const zone = registry.recordOf(id);
+      if (zone === 0 || Atomics.load(i32, zone + ZONE_ORPHANS) === 0) continue;
+      closing.call(zone, REASON_ORPHANS);
+      const z = core.open[id];
+      if (z !== undefined && z.zone === zone) Atomics.or(i32, z.line + LINE_REASONS, REASON_ORPHANS);
+    }
   }
 
   function sweepLines(at: number, deadSlot: number): Outcome {
@@ -174,17 +213,26 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   }
 
   function finishFrames(at: number): Outcome {
-    while (i32[at + SLOT_INTENT_DEPTH] > 0) {
-      const depth = i32[at + SLOT_INTENT_DEPTH];
+    for (let depth = i32[at + SLOT_INTENT_DEPTH]; depth > 0; depth--) {
       const frame = at + SLOT_INTENTS + (depth - 1) * INTENT_WORDS;
       if (kegs.finishFrame(frame, handleOf(i32[frame + INTENT_KEG]), false) !== OK) return BUSY;
-      i32[at + SLOT_INTENT_DEPTH] = depth - 1;
+      i32[frame + INTENT_KIND] = INTENT_NONE;
+      // Hooks that ran meanwhile may have left frames of their own above it.
+      if (i32[at + SLOT_INTENT_DEPTH] === depth) i32[at + SLOT_INTENT_DEPTH] = depth - 1;
     }
     return OK;
   }
 
+  let finishing = false;
   function finishOwnFrames(): void {
-    if (floor.intents.abandoned()) finishFrames(floor.slotWord);
+    // The hooks that run on the way may come here again.
+    if (finishing || !floor.intents.abandoned()) return;
+    finishing = true;
+    try {
+      finishFrames(floor.slotWord);
+    } finally {
+      finishing = false;
+    }
   }
 
   /** The keg's zone as this thread has it open, or null. */
@@ -249,14 +297,13 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     if (value === orphaned || Atomics.compareExchange(u8, mark, value, orphaned) !== value) return;
     if (left !== null) left.orphaned++;
     Atomics.store(i32, zone + ZONE_ORPHANS, 1);
-    closing.call(zone, REASON_ORPHANS);
   }
 
   /** Zeroes and initialises an item that is BUSY in this worker's name, and frees it. @returns false when init refuses. */
   function remake(item: number, keg: number, handle: Zone | null): boolean {
     u8.fill(0, item, item + i32[keg + KEG_RSIZE]);
     if (handle === null) {
-      const lone = { zone: i32[keg + KEG_ZONE], keg, shift: i32[keg + KEG_SHIFT], checks: true };
+      const lone = { zone: i32[keg + KEG_ZONE], keg, shift: i32[keg + KEG_SHIFT], checks: true, tag: i32[keg + KEG_TAG] };
       return caches.giveSingle(lone, item) === OK;
     }
     if (handle.init !== null && !initAnew(handle, item)) return false;
@@ -330,14 +377,25 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   }
 
   function leave(): RecoveryReport {
-    const report = emptyReport(me);
+    const report = begun.get(me) ?? emptyReport(me);
+    begun.set(me, report);
+    // What waits to be put back is BUSY in this worker's name: it must not be taken for half destroyed.
+    if (!settleAll()) return report;
     const at = slots.wordOf(mySlot);
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     sweepMarks(at, mySlot, report);
-    sweepBlocks(me, report);
     i32[at + SLOT_RECOVERY_PHASE] = 0;
-    report.done = true;
+    report.done = sweepBlocks(me, report) === OK && settleAll();
+    callForOrphans();
     return report;
+  }
+
+  function settleAll(): boolean {
+    for (let n = core.unfinished.length; n > 0; n--) {
+      const { zone, item } = core.unfinished.shift() as Core["unfinished"][number];
+      release(zone, item);
+    }
+    return core.unfinished.length === 0;
   }
 
   function finishOrphans(z: Zone): void {

@@ -27,6 +27,7 @@ import {
   LINE_WORDS,
   MAX_ZONES,
   NO_BUCKET,
+  REASON_ORPHANS,
   RECORD_WORDS,
   SB_ZONE_HIGH,
   SB_ZONE_SERIAL,
@@ -42,13 +43,14 @@ import {
   ZONE_MAXCACHE,
   ZONE_NAME,
   ZONE_NAME_LENGTH,
+  ZONE_ORPHANS,
   ZONE_STATE,
   ZONE_STATE_LIVE,
   ZONE_TAG,
 } from "../backend/memory/layout.ts";
 import { createUserPages } from "../backend/supplier/user-pages.ts";
 import type { Core } from "./core.ts";
-import { type ZoneDefinition, bucketRange, hookBits } from "./definition.ts";
+import { type ZoneDefinition, bucketRange, checkDefinition, hookBits } from "./definition.ts";
 import { BUSY, EMPTY, OK, type Outcome } from "./outcome.ts";
 import type { Records } from "./records.ts";
 import { layOutSlab } from "./slab-geometry.ts";
@@ -86,6 +88,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
   }
 
   function open(definition: ZoneDefinition): Zone {
+    checkDefinition(definition);
     const name = encoder.encode(definition.name);
     for (;;) {
       const id = find(name);
@@ -221,6 +224,9 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     differs("alignment (grid)", g.unitMask, i32[keg + KEG_UNIT_MASK]);
     differs("set of hooks (bits ctor 1, dtor 2, init 4, fini 8, pages 16)", hookBits(d), i32[zone + ZONE_HOOKS]);
     differs("set of flags", d.flags, i32[zone + ZONE_FLAGS]);
+    differs("limit", d.limit, i32[zone + ZONE_LIMIT]);
+    differs("bucket", bucketRange(g.rsize, d.bucketMax).max, i32[zone + ZONE_BUCKET_MAX]);
+    differs("maxCache", d.maxCache, i32[zone + ZONE_MAXCACHE]);
   }
 
   function enlist(definition: ZoneDefinition, zone: number, id: number): Zone {
@@ -239,6 +245,8 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
         pages === null ? core.arenaPages : createUserPages(floor, pages, definition.freePages as NonNullable<ZoneDefinition["freePages"]>),
     });
     core.open[id] = made;
+    // Items may have been left for a worker that has the zone open: this one is.
+    if (Atomics.load(i32, zone + ZONE_ORPHANS) !== 0) Atomics.or(i32, made.line + LINE_REASONS, REASON_ORPHANS);
     return made;
   }
 

@@ -10,6 +10,8 @@ import {
   REASON_DRAIN,
   REASON_DYING,
   REASON_ORPHANS,
+  ZONE_STATE,
+  ZONE_STATE_DYING,
 } from "../backend/memory/layout.ts";
 import type { Census } from "./census.ts";
 import type { Closing } from "./closing.ts";
@@ -39,17 +41,26 @@ export function createServices(core: Core, parts: ServiceParts): ZoneServices {
   const scan = createMarkScan(floor, slabs);
 
   function attend(z: Zone): void {
-    // TOP first, then the reasons: a call that comes in between is seen at the next free.
-    caches.resetTop(z);
+    // The reasons first, then TOP, which looks at them again: a call that comes in between is seen at the next free.
     const reasons = Atomics.exchange(i32, z.line + LINE_REASONS, 0);
+    caches.resetTop(z);
     if ((reasons & REASON_DRAIN) !== 0) caches.drainLine(z.zone, z.keg, z.line);
     if ((reasons & REASON_ORPHANS) !== 0) parts.recovery.finishOrphans(z);
+    // The caller may have slept, and its zone be gone and this one have got its id and line.
+    if ((reasons & REASON_DYING) === 0 || i32[z.zone + ZONE_STATE] !== ZONE_STATE_DYING) return;
     // If a lock is out of reach the call stands, and the next slow path tries again.
-    if ((reasons & REASON_DYING) !== 0 && !parts.closing.close(z) && !z.closed) Atomics.or(i32, z.line + LINE_REASONS, REASON_DYING);
+    if (!parts.closing.close(z)) Atomics.or(i32, z.line + LINE_REASONS, REASON_DYING);
   }
 
-  function finishFrames(): void {
+  function finishCut(): void {
     parts.recovery.finishOwnFrames();
+    parts.closing.finish();
+  }
+
+  /** Throws what a fini or freef of the user's has thrown meanwhile. */
+  function throwFailure(): void {
+    const failure = kegs.takeFailure();
+    if (failure !== null) throw failure;
   }
 
   function prealloc(z: Zone, count: number): void {
@@ -78,7 +89,9 @@ export function createServices(core: Core, parts: ServiceParts): ZoneServices {
     const drained = caches.drainLine(z.zone, z.keg, z.line) === OK && caches.drainDepot(z.zone, z.keg, 0) === OK;
     if (!drained)
       throw new UmaError("ERR_UMA_BUSY", `reclaim of zone "${z.name}": a lock could not be had in time; try again`, { zone: z.name });
+    kegs.takeFailure();
     const slabsGiven = (z.definition.flags & FLAG_NOFREE) !== 0 ? 0 : kegs.shrink(z, i32[z.keg + KEG_RESERVE]);
+    throwFailure();
     return { slabs: slabsGiven, bytes: slabsGiven * i32[z.keg + KEG_PPERA] * PAGE_BYTES };
   }
 
@@ -99,9 +112,11 @@ export function createServices(core: Core, parts: ServiceParts): ZoneServices {
       }
       listOutstanding(z, items);
     }
+    kegs.takeFailure();
     if (!parts.closing.destroy(z)) {
       throw new UmaError("ERR_UMA_BUSY", `zone "${name}" is dying, but a lock could not be had in time; destroy it again`, { zone: name });
     }
+    throwFailure();
     return { zone: name, outstanding, items };
   }
 
@@ -133,7 +148,7 @@ export function createServices(core: Core, parts: ServiceParts): ZoneServices {
 
   return {
     attend,
-    finishFrames,
+    finishCut,
     prealloc,
     reclaim,
     destroy,

@@ -21,9 +21,11 @@ import {
   KEG_LIST_TAKEN,
   KEG_PARTIAL_BINS,
   KEG_RSIZE,
+  KEG_TAG,
   PAGE_SHIFT,
   PTE_DELTA,
   PTE_SLAB,
+  PTE_TAG,
   SLAB_BITS,
   SLAB_FREE,
   SLAB_KEG,
@@ -40,6 +42,8 @@ export interface Slabs {
   markOf(p: number, shift: number): number;
   /** Byte index of the first mark of a slab. */
   marksOf(slab: number): number;
+  /** Whether the item at `p` is of a slab that stands in the keg, whose pages have `tag`: not after the zone was destroyed. */
+  holds(keg: number, tag: number, p: number): boolean;
   /** The slab to allocate from: the fullest partly free one, else a wholly free one; 0 = none. */
   pick(keg: number): number;
   /** Moves up to `want` free items of `slab` on top of the bucket whose cache word is `spWord`. @returns how many. */
@@ -69,6 +73,12 @@ export function createSlabs(floor: Floor): Slabs {
 
   function marksOf(slab: number): number {
     return (slab + SLAB_BITS + i32[i32[slab + SLAB_KEG] + KEG_BITS_WORDS]) << 2;
+  }
+
+  function holds(keg: number, tag: number, p: number): boolean {
+    if (i32[keg + KEG_TAG] !== tag || i32[((p >>> PAGE_SHIFT) << 2) + pageTable + PTE_TAG] !== tag) return false;
+    const slab = slabOf(p);
+    return i32[slab + SLAB_KEG] === keg && i32[slab + SLAB_LIST] !== 0;
   }
 
   function listFor(keg: number, slab: number): number {
@@ -159,5 +169,5 @@ export function createSlabs(floor: Floor): Slabs {
     relink(keg, slab);
   }
 
-  return { slabOf, markOf, marksOf, pick, take, takeOne, put, link, unlink };
+  return { slabOf, markOf, marksOf, holds, pick, take, takeOne, put, link, unlink };
 }

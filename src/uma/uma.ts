@@ -8,9 +8,17 @@ import { acceptBuffer, acceptWasm, checkBase, isShared, makeBuffer, type MemoryB
 import { createCells, threadCanWait } from "../backend/memory/cells.ts";
 import { UmaError, optionError } from "../backend/memory/errors.ts";
 import { createFloor } from "../backend/memory/floor.ts";
-import { LAYOUT_VERSION, LINE_REASONS } from "../backend/memory/layout.ts";
+import { LAYOUT_VERSION, LINE_REASONS, SB_CONTROL_LOCK, SUPERBLOCK_BYTES } from "../backend/memory/layout.ts";
 import { slotOf } from "../backend/memory/names.ts";
-import { checkWorkers, declareReady, defaultWorkers, type Geometry, layOut, readGeometry } from "../backend/memory/superblock.ts";
+import {
+  checkWorkers,
+  clearRegions,
+  declareReady,
+  defaultWorkers,
+  type Geometry,
+  layOut,
+  readGeometry,
+} from "../backend/memory/superblock.ts";
 import { createSlots } from "../backend/memory/slots.ts";
 import { type Parts, compose } from "./composition.ts";
 import { createCore, type Core } from "./core.ts";
@@ -104,8 +112,9 @@ export class Uma {
     const workers = options.workers ?? defaultWorkers(buffer.byteLength - base);
     checkWorkers(workers);
     const cells = createCells(buffer, base, threadCanWait(buffer));
-    cells.u8.fill(0, base, Math.min(buffer.byteLength, base + 2 * 4096));
+    cells.u8.fill(0, base, base + SUPERBLOCK_BYTES);
     const geometry = layOut(cells, workers, bootPages);
+    if (options.wasm !== undefined || options.buffer !== undefined) clearRegions(cells, geometry);
     const name = createSlots(cells, geometry.slots, workers).reserve(0);
     createSlots(cells, geometry.slots, workers).adopt(name);
     const core = createCore(createFloor(cells, geometry, name, patience));
@@ -173,7 +182,8 @@ export class Uma {
 
   /**
    * Reserves a slot for a worker to come.
-   * @throws UmaError ERR_UMA_NO_SLOT when all are taken (raise the option `workers`); ERR_UMA_NO_SHARED_MEMORY for kind "array".
+   * @throws UmaError ERR_UMA_NO_SLOT when all are taken (raise the option `workers`); ERR_UMA_NO_SHARED_MEMORY for kind "array";
+   * ERR_UMA_BUSY.
    */
   ticket(): Ticket {
     this.check();
@@ -184,7 +194,7 @@ export class Uma {
         'a memory of kind "array" belongs to one thread: make it of kind "shared" for tickets',
       );
     }
-    const name = floor.slots.reserve(floor.me);
+    const name = this.reserve();
     if (name === 0) {
       throw new UmaError(
         "ERR_UMA_NO_SLOT",
@@ -201,12 +211,14 @@ export class Uma {
   /**
    * Recovers a worker that is certainly dead: its `exit` event has come, or it can never run again.
    * @param who - the worker's ticket, or its slot number for whoever is in it now.
-   * @returns what it left; `done` is false when a lock was out of reach: call again. null when there was nothing (more) to do.
+   * @returns what it left; `done` is false when a lock was out of reach: call again. null when there is nothing (more) to do, or
+   * another worker is doing it.
+   * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_OPTION for a slot that is none, or one's own.
    */
   reap(who: Ticket | number): RecoveryReport | null {
     this.check();
     const { slots, slot } = this.parts.core.floor;
-    const name = typeof who === "number" ? slots.tenant(checkSlot(who, slots.count)) : who.name;
+    const name = typeof who === "number" ? slots.tenant(checkSlot(who, slots.count)) : this.nameIn(who);
     if (slotOf(name) === slot) throw new UmaError("ERR_UMA_OPTION", "a worker cannot reap itself", { value: slot });
     slots.certify(name);
     return this.parts.recovery.run(name);
@@ -215,9 +227,11 @@ export class Uma {
   /**
    * Recovers a worker when it exits (Node).
    * @returns resolves with what it left once that is done.
+   * @throws UmaError ERR_UMA_TICKET for a ticket of another memory.
    */
   watch(worker: ExitingWorker, ticket: Ticket): Promise<RecoveryReport | null> {
     this.check();
+    this.nameIn(ticket);
     return new Promise((resolve) => {
       const tryIt = (): void => {
         const report = this.parts.core.attached ? this.reap(ticket) : null;
@@ -235,8 +249,11 @@ export class Uma {
     const { core, recovery } = this.parts;
     core.floor.locks.mend();
     recovery.finishOwnFrames();
+    this.parts.closing.finish();
     for (const z of core.open) {
-      if (z !== undefined && !z.closed && Atomics.load(core.floor.cells.i32, z.line + LINE_REASONS) !== 0) this.parts.services.attend(z);
+      // A zone whose hook is calling this is seen to when the hook is done.
+      if (z === undefined || z.inHook > 0) continue;
+      if (Atomics.load(core.floor.cells.i32, z.line + LINE_REASONS) !== 0) this.parts.services.attend(z);
     }
   }
 
@@ -261,24 +278,57 @@ export class Uma {
 
   /**
    * Leaves the memory in order: closes all zones and frees the slot. Items that are still this worker's are dealt with as if it
-   * had died: kept and reported, or freed, by each zone's policy.
+   * had died: kept and reported, or freed, by each zone's policy. Not to be called from a ctor or dtor.
+   * @returns what was left; `done` is false when a lock was out of reach: this thread is still attached then, call again.
+   * @throws UmaError ERR_UMA_HOOK_RECURSION from within an init, fini, allocPages or freePages.
    */
   detach(): RecoveryReport {
     this.check();
     const { core, closing, recovery } = this.parts;
     const { floor } = core;
+    for (const z of core.open) {
+      if (z === undefined || z.inHook === 0) continue;
+      throw new UmaError("ERR_UMA_HOOK_RECURSION", `detach from within a hook of zone "${z.name}"`, { zone: z.name });
+    }
     floor.locks.mend();
     recovery.finishOwnFrames();
     const report = recovery.leave();
-    for (const z of core.open) if (z !== undefined) closing.close(z);
-    core.attached = false;
-    attached.delete(this.key);
+    for (const z of core.open) if (z !== undefined && !closing.close(z)) report.done = false;
+    if (!closing.finish() || floor.intents.depth() > 0) report.done = false;
+    if (!report.done) return report;
+    this.end();
     floor.slots.retire(floor.me);
     return report;
   }
 
+  /** Leaves as {@link detach} does; if a lock is out of reach, what is left is for whoever reaps this slot. */
   [Symbol.dispose](): void {
-    if (this.parts.core.attached) this.detach();
+    if (!this.parts.core.attached || this.detach().done) return;
+    this.end();
+    this.parts.core.floor.slots.certify(this.name);
+  }
+
+  private end(): void {
+    this.parts.core.attached = false;
+    attached.delete(this.key);
+  }
+
+  private nameIn(ticket: Ticket): number {
+    const { idLow, idHigh } = this.parts.core.floor.geometry;
+    if (typeof ticket === "object" && ticket !== null && ticket.idLow === idLow && ticket.idHigh === idHigh) return ticket.name;
+    throw new UmaError("ERR_UMA_TICKET", "the ticket is of another memory, or none");
+  }
+
+  private reserve(): number {
+    const { locks, slots, cells, me, patienceMs } = this.parts.core.floor;
+    if (!locks.acquire(cells.base + SB_CONTROL_LOCK, patienceMs)) {
+      throw new UmaError("ERR_UMA_BUSY", "no ticket: a lock could not be had in time; try again");
+    }
+    try {
+      return slots.reserve(me);
+    } finally {
+      locks.release();
+    }
   }
 
   private check(): void {

@@ -26,12 +26,13 @@ import {
   LINE_REASONS,
   LINE_REMOTE,
   LINE_SP,
-  LINE_TOP,
   MARK_BUSY,
   MARK_FREE,
+  NO_BUCKET,
   PTE_DELTA,
   SLOT_JOURNAL_COUNT,
   SLOT_PENDING_LOCK,
+  ZONE_BUCKET_CAP,
 } from "../backend/memory/layout.ts";
 import type { AllocPages, FreePages, PageSupplier } from "../backend/supplier/page-supplier.ts";
 import { createUserPages } from "../backend/supplier/user-pages.ts";
@@ -103,8 +104,8 @@ export interface ZonePlace {
 export interface ZoneServices {
   /** Does what other workers have asked for. */
   attend(z: Zone): void;
-  /** Completes intent frames that had to be left. */
-  finishFrames(): void;
+  /** Completes what a lock out of reach has cut short: intent frames, closings. */
+  finishCut(): void;
   prealloc(z: Zone, count: number): void;
   reclaim(z: Zone): Reclaimed;
   destroy(z: Zone, options: DestroyOptions): LeakReport;
@@ -157,16 +158,19 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
   /** The beginning of every slow path. */
   function enter(z: Zone): void {
     if (z.closed) throw closedError(z);
+    prepare(z);
+    if (z.closed) throw closedError(z);
+  }
+
+  /** Puts right what an exception left, and does what is due: after it the zone may be closed. */
+  function prepare(z: Zone): void {
     if (z.inHook > 0) {
       throw new UmaError("ERR_UMA_HOOK_RECURSION", `an init or fini hook of zone "${z.name}" used its own zone`, { zone: z.name });
     }
     probeStack(STACK_PROBE_FRAMES);
     if (i32[slotWord + SLOT_PENDING_LOCK] !== 0 || i32[slotWord + SLOT_JOURNAL_COUNT] !== 0) locks.mend();
-    if (i32[z.line + LINE_REASONS] !== 0) {
-      services.attend(z);
-      if (z.closed) throw closedError(z);
-    }
-    if (core.floor.intents.abandoned()) services.finishFrames();
+    if (i32[z.line + LINE_REASONS] !== 0) services.attend(z);
+    if (core.floor.intents.abandoned() || core.closings.length > 0) services.finishCut();
     if (unfinished.length > 0) finishFrees();
   }
 
@@ -220,19 +224,29 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     i32[line + LINE_ALLOCS_HIGH]++;
   }
 
-  function uncountAlloc(line: number): void {
-    i32[line + LINE_ALLOCS]--;
+  function uncountAlloc(z: Zone): void {
+    // A ctor that has closed its zone: the line is not its own any more.
+    if (z.closed) return;
+    const line = z.line;
+    const n = i32[line + LINE_ALLOCS];
+    if (n !== 0) {
+      i32[line + LINE_ALLOCS] = n - 1;
+    } else {
+      i32[line + LINE_ALLOCS] = 0x7fffffff;
+      i32[line + LINE_ALLOCS_HIGH]--;
+    }
     i32[line + LINE_FAILS]++;
   }
 
   /** Puts an item that is BUSY in this worker's name into a bucket or its slab. @returns false when a lock was out of reach. */
   function put(z: Zone, p: number): boolean {
-    // A hook has closed or destroyed the zone meanwhile: there are no buckets any more.
-    if (z.closed) return caches.giveSingle(z, p) === OK;
+    // No buckets: a hook has closed or destroyed the zone, or its init or fini is running, which hides them.
+    if (z.closed || z.inHook > 0) return caches.giveSingle(z, p) === OK;
     const line = z.line;
     for (;;) {
       const sp = i32[line + LINE_SP];
-      if ((sp & BUCKET_MASK) < i32[line + LINE_TOP]) {
+      // Not by TOP, which is 0 also when another worker has called.
+      if (sp !== NO_BUCKET && (sp & BUCKET_MASK) < BUCKET_EMPTY + i32[z.zone + ZONE_BUCKET_CAP]) {
         i32[sp + 1] = p;
         i32[line + LINE_SP] = sp + 1;
         if (z.checks) u8[markIndex(z, p)] = MARK_FREE;
@@ -355,8 +369,8 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
 
     close(): void {
       if (this.closed) return;
-      enter(this);
-      services.close(this);
+      prepare(this);
+      if (!this.closed) services.close(this);
     }
 
     [Symbol.dispose](): void {
@@ -599,13 +613,17 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
             if (must) throw failed(this);
             return 0;
           }
+          if (this.closed) {
+            this.refused(p);
+            throw closedError(this);
+          }
         }
         if (this.checks) u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;
         return p;
       }
 
       refused(p: number): void {
-        uncountAlloc(this.line);
+        uncountAlloc(this);
         finishFree(this, p);
       }
 

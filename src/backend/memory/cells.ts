@@ -30,11 +30,11 @@ export interface Cells {
   readonly canWait: boolean;
 }
 
-/** Views over `buffer`; `base` in bytes. */
+/** Views over `buffer`, as far as whole words reach; `base` in bytes. */
 export function createCells(buffer: MemoryBuffer, base: number, canWait: boolean): Cells {
   return {
     buffer,
-    i32: new Int32Array(buffer),
+    i32: new Int32Array(buffer, 0, buffer.byteLength >>> 2),
     u8: new Uint8Array(buffer),
     f64: new Float64Array(buffer, 0, buffer.byteLength >>> 3),
     base: base >>> 2,

@@ -6,18 +6,28 @@
  * something stores it in the frame, a transaction that gives it on clears it there. Frames stack up to INTENT_FRAMES deep,
  * because init may allocate from other zones, which may have to build slabs of their own.
  *
- * Only the slot's own worker, or its recoverer, reads or writes frames. A frame counts once DEPTH covers it.
+ * Only the slot's own worker, or its recoverer, reads or writes frames. A frame counts once DEPTH covers it, and until its kind is
+ * NONE: an outer frame may be closed while an inner one had to be left.
  */
 import type { Cells } from "./cells.ts";
 import { UmaError } from "./errors.ts";
-import { INTENT_EXTENT, INTENT_FRAMES, INTENT_HEADER, INTENT_KIND, INTENT_WORDS, SLOT_INTENTS, SLOT_INTENT_DEPTH } from "./layout.ts";
+import {
+  INTENT_EXTENT,
+  INTENT_FRAMES,
+  INTENT_HEADER,
+  INTENT_KIND,
+  INTENT_NONE,
+  INTENT_WORDS,
+  SLOT_INTENTS,
+  SLOT_INTENT_DEPTH,
+} from "./layout.ts";
 
 export interface Intents {
   /** Opens a frame. @returns its word index. */
   push(kind: number): number;
-  /** Closes the topmost frame, which must have nothing in it any more. */
-  pop(): void;
-  /** Leaves the topmost frame as it is: a lock was out of reach, and what is in it is finished later. */
+  /** Closes a frame, which must have nothing in it any more. Frames that were left above it stay open. */
+  pop(frame: number): void;
+  /** Leaves a frame as it is: a lock was out of reach, and what is in it is finished later. */
   leave(): void;
   /** Whether frames were left and nobody is at work above them. */
   abandoned(): boolean;
@@ -45,14 +55,15 @@ export function createIntents(cells: Cells, slotWord: number): Intents {
     return frame;
   }
 
-  function pop(): void {
-    const depth = i32[DEPTH];
-    const frame = slotWord + SLOT_INTENTS + (depth - 1) * INTENT_WORDS;
+  function pop(frame: number): void {
+    active--;
     if (i32[frame + INTENT_EXTENT] !== 0 || i32[frame + INTENT_HEADER] !== 0) {
       throw new UmaError("ERR_UMA_INTERNAL", "an intent frame was closed with something still in it", { value: frame });
     }
-    i32[DEPTH] = depth - 1;
-    active--;
+    i32[frame + INTENT_KIND] = INTENT_NONE;
+    let depth = i32[DEPTH];
+    while (depth > 0 && i32[slotWord + SLOT_INTENTS + (depth - 1) * INTENT_WORDS + INTENT_KIND] === INTENT_NONE) depth--;
+    i32[DEPTH] = depth;
   }
 
   function leave(): void {

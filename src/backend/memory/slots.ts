@@ -34,7 +34,11 @@ export interface Slots {
   readonly count: number;
   /** Word index of a slot's record. */
   wordOf(slot: number): number;
-  /** Takes a free slot for a worker to come. @returns its name, 0 when all are taken. */
+  /**
+   * Takes a free slot for a worker to come, under the control lock (or while nobody else is there): the issuer is written first,
+   * so that a slot is never reserved by nobody, whenever the issuer dies.
+   * @returns its name, 0 when all are taken.
+   */
   reserve(issuer: number): number;
   /** RESERVED → LIVE, by the worker the ticket is for. @returns false when the ticket is no longer good. */
   adopt(name: number): boolean;
@@ -42,6 +46,8 @@ export interface Slots {
   certify(name: number): boolean;
   /** Whether this tenant takes part (attached, not certified dead). */
   isLive(name: number): boolean;
+  /** Whether this tenant takes part, or has a ticket for it. */
+  takesPart(name: number): boolean;
   /** Whether this tenant was certified dead and has not been recovered to the end. */
   isDead(name: number): boolean;
   /** State of the slot: STATE_… */
@@ -52,7 +58,7 @@ export interface Slots {
   claim(name: number, me: number): boolean;
   /** Gives an unfinished recovery up again. */
   unclaim(name: number): void;
-  /** DEAD → FREE at the next generation, by the claimed recoverer when nothing is left. */
+  /** DEAD → FREE at the next generation, by the claimed recoverer when nothing is left; LIVE → FREE by whoever leaves in order. */
   retire(name: number): void;
 }
 
@@ -69,8 +75,8 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
       const word = Atomics.load(i32, at + SLOT_STATE);
       if (stateOf(word) !== STATE_FREE) continue;
       const generation = stateGeneration(word);
-      if (Atomics.compareExchange(i32, at + SLOT_STATE, word, stateWord(generation, STATE_RESERVED)) !== word) continue;
       i32[at + SLOT_ISSUER] = issuer;
+      if (Atomics.compareExchange(i32, at + SLOT_STATE, word, stateWord(generation, STATE_RESERVED)) !== word) continue;
       clear(at);
       return nameOf(slot, generation);
     }
@@ -112,6 +118,11 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     return is(name, STATE_LIVE);
   }
 
+  function takesPart(name: number): boolean {
+    // In this order: a slot that goes from the one state to the other meanwhile is seen in one of them.
+    return is(name, STATE_RESERVED) || is(name, STATE_LIVE);
+  }
+
   function isDead(name: number): boolean {
     return is(name, STATE_DEAD);
   }
@@ -142,9 +153,13 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
   }
 
   function retire(name: number): void {
-    const next = (generationOf(name) + 1) & GENERATION_MASK;
-    Atomics.store(i32, wordOf(slotOf(name)) + SLOT_STATE, stateWord(next, STATE_FREE));
+    const generation = generationOf(name);
+    const at = wordOf(slotOf(name)) + SLOT_STATE;
+    const next = stateWord((generation + 1) & GENERATION_MASK, STATE_FREE);
+    const dead = stateWord(generation, STATE_DEAD);
+    const live = stateWord(generation, STATE_LIVE);
+    if (Atomics.compareExchange(i32, at, dead, next) !== dead) Atomics.compareExchange(i32, at, live, next);
   }
 
-  return { count, wordOf, reserve, adopt, certify, isLive, isDead, state, tenant, claim, unclaim, retire };
+  return { count, wordOf, reserve, adopt, certify, isLive, takesPart, isDead, state, tenant, claim, unclaim, retire };
 }

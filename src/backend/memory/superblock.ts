@@ -127,6 +127,11 @@ function write({ i32, base: sb }: Cells, g: Geometry): void {
   i32[sb + SB_MAGIC] = MAGIC;
 }
 
+/** Clears the regions of a memory that is made in a buffer of somebody else's, whatever was in it: from the directory to the boot pages. */
+export function clearRegions({ u8, i32, base: sb }: Cells, g: Geometry): void {
+  u8.fill(0, g.zoneDirectory << 2, i32[sb + SB_BOOT_NEXT]);
+}
+
 /** Opens the memory to others: everything in it is made. */
 export function declareReady({ i32, base: sb }: Cells): void {
   Atomics.store(i32, sb + SB_READY, 1);

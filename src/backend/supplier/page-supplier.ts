@@ -35,7 +35,6 @@ export type FreePages = (address: number, bytes: number, flags: number, zone: st
 /** Answers that are no address. */
 export const NO_PAGES = 0;
 export const PAGES_BUSY = -1;
-/** Pages were refused or withdrawn in a way that an error tells; it has been thrown. */
 
 /** What a keg holds. */
 export interface PageSupplier {
@@ -47,6 +46,9 @@ export interface PageSupplier {
    * @returns the byte address, NO_PAGES or PAGES_BUSY.
    */
   alloc(zone: string, pages: number, frame: number, mayWait: boolean): number;
-  /** Gives back the pages of an intent frame and clears its EXTENT. @returns false when it must be tried again later. */
+  /**
+   * Gives back the pages of an intent frame and clears its EXTENT (also when a user's freef throws).
+   * @returns false when it must be tried again later.
+   */
   free(zone: string, frame: number): boolean;
 }

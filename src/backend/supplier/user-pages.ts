@@ -29,7 +29,16 @@ export function createUserPages(floor: Floor, allocPages: AllocPages, freePages:
   function alloc(zone: string, pages: number, frame: number, mayWait: boolean): number {
     const bytes = pages * PAGE_BYTES;
     const request: PageRequest = { zone, bytes, mayWait, flags: 0 };
-    const address = allocPages(request);
+    let address: number;
+    try {
+      address = allocPages(request);
+    } catch (cause) {
+      throw new UmaError("ERR_UMA_SUPPLIER", `allocPages of zone "${zone}" threw, asked for ${bytes} bytes: ${String(cause)}`, {
+        zone,
+        value: bytes,
+        cause,
+      });
+    }
     if (address === NO_PAGES) return NO_PAGES;
     if (!Number.isInteger(address) || address % PAGE_BYTES !== 0 || address < heapStart || address + bytes > heapEnd) {
       throw new UmaError(
@@ -53,6 +62,12 @@ export function createUserPages(floor: Floor, allocPages: AllocPages, freePages:
       i32[frame + INTENT_FLAGS] = flags | FREEF_CALLED;
       try {
         freePages(address, bytes, flags & SLAB_USER_MASK, zone);
+      } catch (cause) {
+        throw new UmaError("ERR_UMA_SUPPLIER", `freePages of zone "${zone}" threw at ${address}: ${String(cause)}`, {
+          zone,
+          value: address,
+          cause,
+        });
       } finally {
         i32[frame + INTENT_EXTENT] = 0;
       }

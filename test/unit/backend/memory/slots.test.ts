@@ -1,0 +1,151 @@
+import { describe, expect, test } from "vitest";
+import {
+  GENERATION_MASK,
+  SLOT_INTENT_DEPTH,
+  SLOT_ISSUER,
+  SLOT_JOURNAL_COUNT,
+  SLOT_OPEN,
+  SLOT_PENDING_LOCK,
+  SLOT_REAPER,
+  SLOT_STATE,
+  STATE_DEAD,
+  STATE_FREE,
+  STATE_LIVE,
+  STATE_RESERVED,
+} from "../../../../src/backend/memory/layout.ts";
+import { createSlots } from "../../../../src/backend/memory/slots.ts";
+import { generationOf, nameOf, slotOf, stateWord } from "../../../../src/backend/memory/names.ts";
+import { layGround } from "../../../fixtures/floors.ts";
+
+function makeSlots(workers = 4) {
+  const { cells, geometry } = layGround({ workers });
+  return { i32: cells.i32, slots: createSlots(cells, geometry.slots, workers) };
+}
+
+describe("the life of a slot", () => {
+  test("goes from free over reserved and live to dead, and back to free at the next generation", () => {
+    const { slots } = makeSlots();
+    const name = slots.reserve(77);
+    expect([slotOf(name), generationOf(name)]).toEqual([1, 0]);
+    expect(slots.state(1)).toBe(STATE_RESERVED);
+    expect(slots.isLive(name)).toBe(false);
+    expect(slots.adopt(name)).toBe(true);
+    expect(slots.isLive(name)).toBe(true);
+    expect(slots.state(1)).toBe(STATE_LIVE);
+    expect(slots.certify(name)).toBe(true);
+    expect([slots.isLive(name), slots.isDead(name), slots.state(1)]).toEqual([false, true, STATE_DEAD]);
+    expect(slots.claim(name, nameOf(2, 0))).toBe(true);
+    slots.retire(name);
+    expect(slots.state(1)).toBe(STATE_FREE);
+    expect(slots.tenant(1)).toBe(nameOf(1, 1));
+  });
+
+  test("records who issued the ticket", () => {
+    const { i32, slots } = makeSlots();
+    const name = slots.reserve(77);
+    expect(i32[slots.wordOf(slotOf(name)) + SLOT_ISSUER]).toBe(77);
+  });
+
+  test("slots are handed out lowest first, until all are taken: then 0", () => {
+    const { slots } = makeSlots(3);
+    expect([1, 2, 3].map(() => slotOf(slots.reserve(0)))).toEqual([1, 2, 3]);
+    expect(slots.reserve(0)).toBe(0);
+  });
+
+  test("a new reservation finds a record without anything of the tenant before", () => {
+    const { i32, slots } = makeSlots(1);
+    const at = slots.wordOf(1);
+    for (const word of [SLOT_REAPER, SLOT_PENDING_LOCK, SLOT_JOURNAL_COUNT, SLOT_INTENT_DEPTH, SLOT_OPEN, SLOT_OPEN + 31])
+      i32[at + word] = 5;
+    slots.reserve(0);
+    for (const word of [SLOT_REAPER, SLOT_PENDING_LOCK, SLOT_JOURNAL_COUNT, SLOT_INTENT_DEPTH, SLOT_OPEN, SLOT_OPEN + 31])
+      expect(i32[at + word]).toBe(0);
+  });
+});
+
+describe("late calls meet another generation and do nothing", () => {
+  test("a ticket is good for one attach", () => {
+    const { slots } = makeSlots();
+    const name = slots.reserve(0);
+    expect(slots.adopt(name)).toBe(true);
+    expect(slots.adopt(name)).toBe(false);
+  });
+
+  test("a ticket that was withdrawn cannot be used any more", () => {
+    const { slots } = makeSlots();
+    const name = slots.reserve(0);
+    expect(slots.certify(name)).toBe(true);
+    expect(slots.adopt(name)).toBe(false);
+  });
+
+  test("a certificate counts once, and never for the next tenant", () => {
+    const { slots } = makeSlots(1);
+    const first = slots.reserve(0);
+    slots.adopt(first);
+    expect(slots.certify(first)).toBe(true);
+    expect(slots.certify(first)).toBe(false);
+    slots.claim(first, nameOf(9, 9));
+    slots.retire(first);
+    const second = slots.reserve(0);
+    slots.adopt(second);
+    expect(slots.certify(first)).toBe(false);
+    expect(slots.isLive(second)).toBe(true);
+  });
+
+  test("a late retirement does not free the slot of the next tenant", () => {
+    const { slots } = makeSlots(1);
+    const first = slots.reserve(0);
+    slots.adopt(first);
+    slots.certify(first);
+    slots.retire(first);
+    const second = slots.reserve(0);
+    slots.adopt(second);
+    slots.retire(first);
+    expect(slots.isLive(second)).toBe(true);
+  });
+
+  test("the generation comes round to 0 after its last value", () => {
+    const { i32, slots } = makeSlots(1);
+    i32[slots.wordOf(1) + SLOT_STATE] = stateWord(GENERATION_MASK, STATE_FREE);
+    const last = slots.reserve(0);
+    expect(generationOf(last)).toBe(GENERATION_MASK);
+    slots.adopt(last);
+    slots.certify(last);
+    slots.retire(last);
+    expect(slots.tenant(1)).toBe(nameOf(1, 0));
+  });
+});
+
+describe("claiming a recovery", () => {
+  test("is refused for whoever is not dead", () => {
+    const { slots } = makeSlots();
+    const name = slots.reserve(0);
+    expect(slots.claim(name, nameOf(2, 0))).toBe(false);
+    slots.adopt(name);
+    expect(slots.claim(name, nameOf(2, 0))).toBe(false);
+  });
+
+  test("is one live worker's at a time; a dead recoverer is replaced", () => {
+    const { slots } = makeSlots();
+    const [victim, first, second] = [slots.reserve(0), slots.reserve(0), slots.reserve(0)] as [number, number, number];
+    for (const name of [victim, first, second]) slots.adopt(name);
+    slots.certify(victim);
+    expect(slots.claim(victim, first)).toBe(true);
+    expect(slots.claim(victim, first)).toBe(true);
+    expect(slots.claim(victim, second)).toBe(false);
+    slots.certify(first);
+    expect(slots.claim(victim, second)).toBe(true);
+    slots.unclaim(victim);
+    expect(slots.claim(victim, nameOf(4, 0))).toBe(true);
+  });
+
+  test("is over once the slot is free again", () => {
+    const { slots } = makeSlots();
+    const victim = slots.reserve(0);
+    slots.adopt(victim);
+    slots.certify(victim);
+    slots.claim(victim, nameOf(2, 0));
+    slots.retire(victim);
+    expect(slots.claim(victim, nameOf(3, 0))).toBe(false);
+  });
+});
