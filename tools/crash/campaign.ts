@@ -50,8 +50,8 @@ const FREE_ON_DEATH = 0x10;
 /** FLAG_UNCHECKED of a zone's definition. */
 const UNCHECKED = 0x4;
 const PATIENCE_MS = 4000;
-/** Slots of the campaign's memory, and the mark of items whose owner is dead. */
-const OWNERS: readonly number[] = [...Array.from({ length: 20 }, (_, n) => n + 1), 127];
+/** The mark of items whose owner is dead, and the slots of the campaign's memory: in the order in which they are likely to own something. */
+const OWNERS: readonly number[] = [127, ...Array.from({ length: 20 }, (_, n) => n + 1)];
 
 export class Campaign {
   readonly pointCount: number;
@@ -291,7 +291,10 @@ export class Campaign {
     verify("after recovery");
     try {
       for (const zone of this.zones) {
-        for (const owner of OWNERS) for (const item of [...zone.ownedBy(owner)]) zone.free(item);
+        for (const owner of OWNERS) {
+          if (zone.stats().used === 0) break;
+          for (const item of [...zone.ownedBy(owner)]) zone.free(item);
+        }
         const items: number[] = [];
         for (let n = 0; n < 30; n++) items.push(zone.alloc());
         if (new Set(items).size !== items.length) say(`zone "${zone.name}" handed an item out twice`);

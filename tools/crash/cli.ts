@@ -4,6 +4,7 @@
  *   npm run crash                          the full run: at least 10,000 kills on two processes
  *   npm run crash -- --kills 300           a short one
  *   npm run crash -- --seed 7 --kills 50   other histories
+ *   npm run crash -- --list                the points, by name
  *
  * Each history (a seed) is first run to its end, counting how often it passes each point; then a victim with the same history is
  * terminated at each point it passes, at several occurrences. Every fourth kill has its recoverer killed as well.
@@ -84,6 +85,7 @@ async function main(): Promise<void> {
       kills: { type: "string", default: "10800" },
       seed: { type: "string", default: "1" },
       processes: { type: "string", default: "2" },
+      list: { type: "boolean", default: false },
     },
   });
   const kills = Number(values.kills);
@@ -91,6 +93,12 @@ async function main(): Promise<void> {
   const processes = Number(values.processes);
   const name = `crash-${process.pid}`;
   const trees = buildCrashTrees(name);
+  if (values.list) {
+    for (const point of trees.points)
+      console.log(`${String(point.number).padStart(4)}  ${point.kind.padEnd(6)}  ${point.name}  (${point.file}:${point.line})`);
+    rmSync(`build/${name}`, { recursive: true, force: true });
+    return;
+  }
   const started = performance.now();
   const histories = Math.max(processes, Math.ceil(kills / 500));
   const seeds = Array.from({ length: histories }, (_, n) => first + n);
