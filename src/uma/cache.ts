@@ -412,7 +412,6 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
       const frame = intents.push(INTENT_BUCKET);
       const taken = takeEmptyAside(zone, keg, frame + INTENT_HEADER);
       if (taken === OK && pools.giveBucket(frame + INTENT_HEADER, 0) !== OK) {
-        intents.leave();
         return BUSY;
       }
       intents.pop(frame);
@@ -467,7 +466,8 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
 
   function show(z: ZoneHandle): void {
     const hidden = i32[z.line + LINE_HIDDEN];
-    if (hidden === 0) return;
+    // After an exception another bucket may have come into SP: then this one waits until the line is drained.
+    if (hidden === 0 || i32[z.line + LINE_SP] !== NO_BUCKET) return;
     set(z.line + LINE_SP, hidden);
     set(z.line + LINE_HIDDEN, 0);
     commit();

@@ -66,6 +66,12 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
 
   function close(z: Zone): boolean {
     if (z.closed) return true;
+    if (z.hurt !== 0) {
+      // An exception keeps the zone off its line: undone first, so that what is drained is its own.
+      locks.mend();
+      z.line = z.hurt;
+      z.hurt = 0;
+    }
     if (caches.drainLine(z.zone, z.keg, z.line) !== OK) return false;
     z.line = deadLine;
     z.closed = true;
@@ -160,7 +166,6 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
         i32[frame + INTENT_KEG] = keg;
         const taken = kegs.takeSlab(keg, list, frame);
         if (taken && kegs.finishFrame(frame, handle, true) !== OK) {
-          intents.leave();
           return false;
         }
         intents.pop(frame);

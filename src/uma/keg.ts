@@ -142,18 +142,20 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
     try {
       return supplier.alloc(name, i32[keg + KEG_PPERA], frame, mayWait);
     } finally {
-      leaveHook(handle);
+      handle.inHook--;
+      intents.hooks--;
+      handle.show();
     }
   }
 
+  /**
+   * The zone's bucket is hidden while the hook runs. The counts go up after the last call before the hook, and come down (in the
+   * caller's finally) before the first one after it: a stack overflow can come at any call.
+   */
   function enterHook(handle: KegHandle): void {
     handle.hide();
     handle.inHook++;
-  }
-
-  function leaveHook(handle: KegHandle): void {
-    handle.inHook--;
-    handle.show();
+    intents.hooks++;
   }
 
   function build(handle: KegHandle, frame: number): Outcome {
@@ -223,7 +225,9 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
         i32[slab + SLAB_INITED] = n + 1;
       }
     } finally {
-      leaveHook(handle);
+      handle.inHook--;
+      intents.hooks--;
+      handle.show();
     }
     return OK;
   }
@@ -246,7 +250,6 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
       done = dismantle(handle.keg, frame, handle) === OK;
     } finally {
       if (done) intents.pop(frame);
-      else intents.leave();
     }
   }
 
@@ -273,7 +276,9 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
         }
       }
     } finally {
-      leaveHook(handle);
+      handle.inHook--;
+      intents.hooks--;
+      handle.show();
     }
   }
 
@@ -309,7 +314,9 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
       failure ??= thrown;
       return true;
     } finally {
-      leaveHook(handle);
+      handle.inHook--;
+      intents.hooks--;
+      handle.show();
     }
   }
 
@@ -332,7 +339,6 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
         done = dismantle(keg, frame, handle) === OK;
       } finally {
         if (done) intents.pop(frame);
-        else intents.leave();
       }
     }
     return given;

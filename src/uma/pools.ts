@@ -63,7 +63,6 @@ export function createPools(floor: Floor, heap: Heap): Pools {
     if (!locks.acquire(LOCK, patienceMs)) {
       // The page stays in the frame only if the heap's lock is out of reach, too: then recovery finds it there.
       if (heap.free(page, frame + INTENT_EXTENT)) intents.pop(frame);
-      else intents.leave();
       return BUSY;
     }
     try {

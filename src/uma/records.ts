@@ -65,7 +65,6 @@ export function createRecords(floor: Floor, heap: Heap): Records {
       let outcome = takePage(frame);
       if (outcome === OK) outcome = spend(frame, id);
       if (i32[frame + INTENT_EXTENT] !== 0 && !heap.free(i32[frame + INTENT_EXTENT], frame + INTENT_EXTENT)) {
-        intents.leave();
         return BUSY;
       }
       intents.pop(frame);

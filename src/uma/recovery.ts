@@ -117,7 +117,7 @@ const LISTED_ITEMS = 1000;
 export function createRecovery(core: Core, records: Records, registry: Registry, closing: Closing): Recovery {
   const { floor, caches, kegs, slabs, items, heap, views } = core;
   const { i32, u8, f64 } = floor.cells;
-  const { slots, locks, patienceMs, me, slot: mySlot } = floor;
+  const { slots, locks, intents, patienceMs, me, slot: mySlot } = floor;
   const { set, commit } = floor.journal;
   const { heapStart, heapEnd } = floor.geometry;
   const scan = createMarkScan(floor, slabs);
@@ -314,12 +314,14 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   function initAnew(handle: Zone, item: number): boolean {
     handle.hide();
     handle.inHook++;
+    intents.hooks++;
     try {
       return handle.init?.(item, views) !== false;
     } catch {
       return false;
     } finally {
       handle.inHook--;
+      intents.hooks--;
       handle.show();
     }
   }

@@ -30,6 +30,7 @@ import {
   MARK_FREE,
   NO_BUCKET,
   PTE_DELTA,
+  SB_DEAD_LINE,
   SLOT_JOURNAL_COUNT,
   SLOT_PENDING_LOCK,
   ZONE_BUCKET_CAP,
@@ -53,6 +54,8 @@ export interface Zone extends ZoneHandle {
   /** Item size as laid out, bytes. */
   readonly rsize: number;
   closed: boolean;
+  /** Not 0: the zone's line, while the zone is kept off it because of an exception. */
+  hurt: number;
   line: number;
   /** Takes an item. @throws UmaError ERR_UMA_EMPTY, ERR_UMA_LIMIT, ERR_UMA_BUSY, ERR_UMA_HOOK. */
   alloc(arg?: unknown): number;
@@ -138,22 +141,16 @@ export interface ZoneFactory {
   make(definition: ZoneDefinition, place: ZonePlace): Zone;
 }
 
-/** Deep enough a stack for the longest slow path: found out before a lock is taken, not while it is held. */
-const STACK_PROBE_FRAMES = 24;
-
 export function createZoneFactory(core: Core, services: ZoneServices): ZoneFactory {
   const { i32, u8, f64 } = core.floor.cells;
   const { caches, items, views, unfinished } = core;
   const { locks, slot, slotWord } = core.floor;
   const ME = slot;
   const MINE_BUSY = slot | MARK_BUSY;
+  const DEAD_LINE = core.floor.cells.base + SB_DEAD_LINE;
   const PT = core.floor.geometry.pageTable;
   const LOW = core.floor.geometry.heapStart;
   const SPAN = core.floor.geometry.heapEnd - LOW;
-
-  function probeStack(depth: number): number {
-    return depth === 0 ? 0 : 1 + probeStack(depth - 1);
-  }
 
   /** The beginning of every slow path. */
   function enter(z: Zone): void {
@@ -167,11 +164,42 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     if (z.inHook > 0) {
       throw new UmaError("ERR_UMA_HOOK_RECURSION", `an init or fini hook of zone "${z.name}" used its own zone`, { zone: z.name });
     }
-    probeStack(STACK_PROBE_FRAMES);
     if (i32[slotWord + SLOT_PENDING_LOCK] !== 0 || i32[slotWord + SLOT_JOURNAL_COUNT] !== 0) locks.mend();
+    if (z.hurt !== 0) heal(z);
     if (i32[z.line + LINE_REASONS] !== 0) services.attend(z);
     if (core.floor.intents.abandoned() || core.closings.length > 0) services.finishCut();
     if (unfinished.length > 0) finishFrees();
+  }
+
+  /**
+   * An exception that is none of ours (a stack overflow can come at any call) went through a slow path, perhaps in the middle of
+   * a transaction that the overflow kept from being undone. Until the next slow path has undone it the hot path must not touch
+   * the buckets: the zone points to the dead line meanwhile, which is always empty and always full. No call here, so that there
+   * is no second overflow.
+   */
+  function wound(z: Zone, thrown: unknown): void {
+    if (thrown instanceof UmaError || z.closed || z.hurt !== 0) return;
+    z.hurt = z.line;
+    z.line = DEAD_LINE;
+  }
+
+  function guarded<T>(z: Zone, work: () => T): T {
+    try {
+      return work();
+    } catch (thrown) {
+      wound(z, thrown);
+      throw thrown;
+    }
+  }
+
+  /** After the journal was undone: back to the zone's own line. */
+  function heal(z: Zone): void {
+    if (!z.closed) {
+      z.line = z.hurt;
+      if (z.inHook === 0) caches.show(z);
+      caches.resetTop(z);
+    }
+    z.hurt = 0;
   }
 
   function closedError(z: Zone): UmaError {
@@ -188,6 +216,15 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
   /** Takes an item, BUSY in this worker's name; 0 and `core.failure` when there is none. */
   function take(z: Zone): number {
     enter(z);
+    try {
+      return takeUnguarded(z);
+    } catch (thrown) {
+      wound(z, thrown);
+      throw thrown;
+    }
+  }
+
+  function takeUnguarded(z: Zone): number {
     const line = z.line;
     for (;;) {
       const sp = i32[line + LINE_SP];
@@ -240,6 +277,15 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
 
   /** Puts an item that is BUSY in this worker's name into a bucket or its slab. @returns false when a lock was out of reach. */
   function put(z: Zone, p: number): boolean {
+    try {
+      return putUnguarded(z, p);
+    } catch (thrown) {
+      wound(z, thrown);
+      throw thrown;
+    }
+  }
+
+  function putUnguarded(z: Zone, p: number): boolean {
     // No buckets: a hook has closed or destroyed the zone, or its init or fini is running, which hides them.
     if (z.closed || z.inHook > 0) return caches.giveSingle(z, p) === OK;
     const line = z.line;
@@ -296,6 +342,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
   abstract class Base implements Zone {
     closed = false;
     inHook = 0;
+    hurt = 0;
     declare line: number;
     declare readonly tag: number;
     declare readonly shift: number;
@@ -354,23 +401,23 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
 
     prealloc(count: number): void {
       enter(this);
-      services.prealloc(this, count);
+      guarded(this, () => services.prealloc(this, count));
     }
 
     reclaim(): Reclaimed {
       enter(this);
-      return services.reclaim(this);
+      return guarded(this, () => services.reclaim(this));
     }
 
     destroy(options: DestroyOptions = {}): LeakReport {
       enter(this);
-      return services.destroy(this, options);
+      return guarded(this, () => services.destroy(this, options));
     }
 
     close(): void {
       if (this.closed) return;
       prepare(this);
-      if (!this.closed) services.close(this);
+      if (!this.closed) guarded(this, () => services.close(this));
     }
 
     [Symbol.dispose](): void {

@@ -27,9 +27,12 @@ export interface Intents {
   push(kind: number): number;
   /** Closes a frame, which must have nothing in it any more. Frames that were left above it stay open. */
   pop(frame: number): void;
-  /** Leaves a frame as it is: a lock was out of reach, and what is in it is finished later. */
-  leave(): void;
-  /** Whether frames were left and nobody is at work above them. */
+  /** Hooks running in this thread that are called between two locks (init, fini, a user's supplier): only they have frames below them. */
+  hooks: number;
+  /**
+   * Whether frames were left as they are (a lock was out of reach, or an exception came) by a slow path that is over. Asked where
+   * a slow path begins: frames that are open then are somebody's only while a hook is running.
+   */
   abandoned(): boolean;
   /** Frames open. */
   depth(): number;
@@ -38,9 +41,6 @@ export interface Intents {
 export function createIntents(cells: Cells, slotWord: number): Intents {
   const { i32 } = cells;
   const DEPTH = slotWord + SLOT_INTENT_DEPTH;
-
-  /** Frames that somebody on this thread's stack is at work on. */
-  let active = 0;
 
   function push(kind: number): number {
     const depth = i32[DEPTH];
@@ -51,12 +51,10 @@ export function createIntents(cells: Cells, slotWord: number): Intents {
     i32.fill(0, frame, frame + INTENT_WORDS);
     i32[frame + INTENT_KIND] = kind;
     i32[DEPTH] = depth + 1;
-    active++;
     return frame;
   }
 
   function pop(frame: number): void {
-    active--;
     if (i32[frame + INTENT_EXTENT] !== 0 || i32[frame + INTENT_HEADER] !== 0) {
       throw new UmaError("ERR_UMA_INTERNAL", "an intent frame was closed with something still in it", { value: frame });
     }
@@ -66,9 +64,6 @@ export function createIntents(cells: Cells, slotWord: number): Intents {
     i32[DEPTH] = depth;
   }
 
-  function leave(): void {
-    active--;
-  }
-
-  return { push, pop, leave, abandoned: () => active === 0 && i32[DEPTH] > 0, depth: () => i32[DEPTH] };
+  const intents: Intents = { push, pop, hooks: 0, abandoned: () => intents.hooks === 0 && i32[DEPTH] > 0, depth: () => i32[DEPTH] };
+  return intents;
 }

@@ -1,0 +1,77 @@
+/** A stack overflow can come at any call, also inside a transaction: nothing may be lost or handed out twice by it. */
+import { describe, expect, it } from "vitest";
+import { Uma, type Zone, defineZone } from "../../../src/index.ts";
+
+/** Uses up the stack down to its end, doing `work` at each depth on the way back up from every overflow. */
+function exhaust(work: () => void, pad: number): number {
+  let overflows = 0;
+  const down = (n: number, ...rest: number[]): number => {
+    try {
+      const below = n > 0 ? down(n - 1, ...rest) : 0;
+      return below + rest.length;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      overflows++;
+      return 0;
+    } finally {
+      // Right at the brink, and a little further up each time.
+      if (overflows > 0 && overflows < 400) {
+        try {
+          work();
+        } catch (error) {
+          const overflow = error instanceof RangeError || (error as Error).cause instanceof RangeError;
+          if (!overflow) throw error;
+          overflows++;
+        }
+      }
+    }
+  };
+  try {
+    down(1e6, ...Array.from({ length: pad }, (_, k) => k));
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+  }
+  return overflows;
+}
+
+const definitions = [
+  defineZone("small buckets", { size: 64, bucket: 2 }),
+  defineZone("no buckets", { size: 400, bucket: 0 }),
+  defineZone("hooked", { size: 100, bucket: 3, ctor: () => true, dtor: () => undefined }),
+];
+
+describe("a stack overflow", () => {
+  it.each(definitions)("in the slow paths of the zone $name leaves every invariant true", (definition) => {
+    const uma = Uma.create({ bytes: 8 * 2 ** 20 });
+    const zone: Zone = uma.open(definition);
+    let overflows = 0;
+    for (let pad = 0; pad < 40; pad++) {
+      const held: number[] = [];
+      overflows += exhaust(() => {
+        if (held.length % 7 === 5) for (const item of held.splice(0, 5)) zone.free(item);
+        else held.push(zone.alloc());
+      }, pad);
+      // Mended at the next slow path, before anything else.
+      for (const item of held) if (zone.ownerOf(item) === uma.slot) tryFree(zone, item);
+      uma.poll();
+      const verdict = uma.verify();
+      expect(verdict.problems).toEqual([]);
+    }
+    expect(overflows).toBeGreaterThan(100);
+    const items = Array.from({ length: 50 }, () => zone.alloc());
+    expect(new Set(items).size).toBe(50);
+    for (const item of items) zone.free(item);
+    zone.reclaim();
+    expect(uma.verify().problems).toEqual([]);
+    uma.detach();
+  });
+});
+
+/** An item whose free overflowed may be on its way back already. */
+function tryFree(zone: Zone, item: number): void {
+  try {
+    zone.free(item);
+  } catch (error) {
+    expect((error as { code?: string }).code).toMatch(/ERR_UMA_(DOUBLE_FREE|ITEM_BUSY)/);
+  }
+}
