@@ -5,32 +5,35 @@ import { Uma, type Zone, defineZone } from "../../../src/index.ts";
 /** Uses up the stack down to its end, doing `work` at each depth on the way back up from every overflow. */
 function exhaust(work: () => void, pad: number): number {
   let overflows = 0;
-  const down = (n: number, ...rest: number[]): number => {
+  let wrong: unknown;
+  const isOverflow = (error: unknown): boolean => error instanceof RangeError || (error as Error).cause instanceof RangeError;
+  // Right at the brink, and a little further up each time.
+  const atTheBrink = (): void => {
+    if (overflows === 0 || overflows >= 400) return;
     try {
-      const below = n > 0 ? down(n - 1, ...rest) : 0;
-      return below + rest.length;
+      work();
     } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      overflows++;
-      return 0;
-    } finally {
-      // Right at the brink, and a little further up each time.
-      if (overflows > 0 && overflows < 400) {
-        try {
-          work();
-        } catch (error) {
-          const overflow = error instanceof RangeError || (error as Error).cause instanceof RangeError;
-          if (!overflow) throw error;
-          overflows++;
-        }
-      }
+      if (isOverflow(error)) overflows++;
+      else wrong ??= error;
     }
+  };
+  const down = (n: number, ...rest: number[]): number => {
+    let below = 0;
+    try {
+      below = n > 0 ? down(n - 1, ...rest) : 0;
+    } catch (error) {
+      if (isOverflow(error)) overflows++;
+      else wrong ??= error;
+    }
+    atTheBrink();
+    return below + rest.length;
   };
   try {
     down(1e6, ...Array.from({ length: pad }, (_, k) => k));
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
+    if (!isOverflow(error)) throw error;
   }
+  if (wrong !== undefined) throw wrong;
   return overflows;
 }
 
