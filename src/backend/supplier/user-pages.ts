@@ -1,14 +1,14 @@
 /**
  * A user's own pair of allocf and freef.
  *
- * What they return is checked before anything is written there: page-aligned and wholly inside the memory's heap, so that the
- * page table and the address checks hold. A user's freef is called at most once for each extent, also when a worker dies on the
+ * What they return is checked before anything is written there: page-aligned, wholly inside the memory's heap, and no zone's, so
+ * that the page table and the address checks hold. A user's freef is called at most once for each extent, also when a worker dies on the
  * way: the frame is marked before the call, and a marked frame is dropped by recovery. What dies inside the user's supplier is
  * the user's to find.
  */
 import { UmaError } from "../memory/errors.ts";
 import type { Floor } from "../memory/floor.ts";
-import { INTENT_EXTENT, INTENT_FLAGS, INTENT_PAGES, PAGE_BYTES } from "../memory/layout.ts";
+import { INTENT_EXTENT, INTENT_FLAGS, INTENT_PAGES, PAGE_BYTES, PAGE_SHIFT, PTE_TAG } from "../memory/layout.ts";
 import {
   type AllocPages,
   type FreePages,
@@ -24,7 +24,7 @@ export const FREEF_CALLED = -0x80000000;
 
 export function createUserPages(floor: Floor, allocPages: AllocPages, freePages: FreePages): PageSupplier {
   const { i32 } = floor.cells;
-  const { heapStart, heapEnd } = floor.geometry;
+  const { heapStart, heapEnd, pageTable } = floor.geometry;
 
   function alloc(zone: string, pages: number, frame: number, mayWait: boolean): number {
     const bytes = pages * PAGE_BYTES;
@@ -47,6 +47,13 @@ export function createUserPages(floor: Floor, allocPages: AllocPages, freePages:
           `it must be a multiple of ${PAGE_BYTES} in [${heapStart}, ${heapEnd - bytes}]`,
         { zone, value: address },
       );
+    }
+    for (let n = 0; n < pages; n++) {
+      if (i32[pageTable + (((address >>> PAGE_SHIFT) + n) << 2) + PTE_TAG] === 0) continue;
+      throw new UmaError("ERR_UMA_SUPPLIER", `allocPages of zone "${zone}" returned ${address}: a zone has its items there`, {
+        zone,
+        value: address,
+      });
     }
     i32[frame + INTENT_PAGES] = pages;
     i32[frame + INTENT_FLAGS] = (request.flags & SLAB_USER_MASK) | SLAB_PRIV;

@@ -59,7 +59,7 @@ import {
 /** Buckets of the hash before its first split: table 0. Table k > 0 holds HASH_FIRST << (k − 1). */
 export const HASH_FIRST = 64;
 /** Buckets at most: the directory is full then. */
-const HASH_MOST: number = HASH_FIRST << (ARENA_HASH_TABLE_COUNT - 1);
+export const HASH_MOST: number = HASH_FIRST << (ARENA_HASH_TABLE_COUNT - 1);
 /** A chain longer than this is not split: its links would not fit a transaction. */
 const SPLIT_LONGEST = 24;
 

@@ -1,4 +1,9 @@
-/** The invariants of an arena, checked by walking it. The caller sees to it that nobody changes it meanwhile. */
+/**
+ * The invariants of an arena, checked by walking it. The caller sees to it that nobody changes it meanwhile.
+ *
+ * The walk believes nothing: links may lead anywhere or round in circles, so each is followed only into the views, and each tag
+ * visited once.
+ */
 import {
   ARENA_BITMAP,
   ARENA_BITMAP_HIGH,
@@ -31,18 +36,21 @@ import {
   TAG_SPAN,
   TAG_SPAN_IMPORTED,
   TAG_START,
+  TAG_WORDS,
 } from "../memory/layout.ts";
-import { type Ground, listOf, type Segments } from "./segments.ts";
+import { type Ground, HASH_FIRST, HASH_MOST, hashOf, listOf, type Segments } from "./segments.ts";
 
 /** Checks the arena at word `a`: tiling, coalescing, free lists, bitmap, hash and counters. Problems go to `report`. */
 export function verifyArena(ground: Ground, segments: Segments, a: number, name: string, report: (problem: string) => void): void {
   const { i32, f64 } = ground.cells;
   const say = (problem: string): void => report(`arena ${name}: ${problem}`);
+  const isTag = (tag: number): boolean => tag > 0 && tag + TAG_WORDS <= i32.length;
+  const chains = chained(ground, segments, a, say);
+  const seen = new Set<number>();
   const free = new Set<number>();
   let busy = 0;
   let inUse = 0;
   let total = 0;
-  let count = 0;
   let previous = 0;
   let expected = -1;
   let spanEnd = -1;
@@ -51,10 +59,12 @@ export function verifyArena(ground: Ground, segments: Segments, a: number, name:
   let imported = 0;
   let rotorSeen = i32[a + ARENA_ROTOR] === 0;
   for (let tag = i32[a + ARENA_FIRST]; tag !== 0; tag = i32[tag + TAG_NEXT]) {
+    if (!isTag(tag)) return say(`the address list leads to ${tag}, which is no tag`);
+    if (seen.has(tag)) return say("the address list is a circle");
+    seen.add(tag);
     const start = f64[(tag + TAG_START) >> 1];
     const size = f64[(tag + TAG_SIZE) >> 1];
     const kind = i32[tag + TAG_KIND];
-    if (++count > 1 << 26) return say("the address list is a circle");
     if (i32[tag + TAG_PREV] !== previous) say(`tag ${tag} does not point back to ${previous}`);
     if (tag === i32[a + ARENA_ROTOR]) rotorSeen = true;
     if (kind === TAG_SPAN || kind === TAG_SPAN_IMPORTED) {
@@ -78,7 +88,7 @@ export function verifyArena(ground: Ground, segments: Segments, a: number, name:
       } else {
         busy++;
         inUse += size;
-        if (segments.lookup(a, start) !== tag) say(`allocated segment ${start} is not found by the hash`);
+        if (!chains.has(tag)) say(`allocated segment ${start} is not found by the hash`);
       }
     } else {
       say(`tag ${tag} in the address list has kind ${kind}`);
@@ -96,21 +106,41 @@ export function verifyArena(ground: Ground, segments: Segments, a: number, name:
   same("integers in all", total, f64[(a + ARENA_TOTAL) >> 1]);
   same("integers imported", imported, f64[(a + ARENA_IMPORTED) >> 1]);
   same("spans", spans, i32[a + ARENA_SPANS]);
-  same("tags in the address list", count, i32[a + ARENA_SEGMENTS]);
+  same("tags in the address list", seen.size, i32[a + ARENA_SEGMENTS]);
   same("entries of the hash", busy, i32[a + ARENA_HASH_COUNT]);
-  same("entries in the hash's chains", chained(i32, segments, a, count), busy);
+  same("entries in the hash's chains", chains.size, busy);
   verifyFreeLists(ground, a, free, say);
-  let spare = 0;
-  for (let tag = i32[a + ARENA_TAG_FREE]; tag !== 0 && spare <= 1 << 26; tag = i32[tag + TAG_LINK_NEXT]) spare++;
-  same("free tags", spare, i32[a + ARENA_TAG_FREE_COUNT]);
+  const spare = new Set<number>();
+  for (let tag = i32[a + ARENA_TAG_FREE]; isTag(tag) && !spare.has(tag); tag = i32[tag + TAG_LINK_NEXT]) {
+    if (seen.has(tag)) say(`tag ${tag} is in use and in the list of free tags`);
+    spare.add(tag);
+  }
+  same("free tags", spare.size, i32[a + ARENA_TAG_FREE_COUNT]);
 }
 
-function chained(i32: Int32Array, segments: Segments, a: number, limit: number): number {
-  let entries = 0;
-  for (let bucket = i32[a + ARENA_HASH_ROUND] + i32[a + ARENA_HASH_SPLIT] - 1; bucket >= 0; bucket--) {
-    for (let tag = i32[segments.bucketWord(a, bucket)]; tag !== 0 && entries <= limit; tag = i32[tag + TAG_LINK_NEXT]) entries++;
+/** All tags in the hash's chains; each must stand in the bucket of its start. */
+function chained(ground: Ground, segments: Segments, a: number, say: (problem: string) => void): Set<number> {
+  const { i32, f64 } = ground.cells;
+  const found = new Set<number>();
+  const round = i32[a + ARENA_HASH_ROUND];
+  const split = i32[a + ARENA_HASH_SPLIT];
+  if (round < HASH_FIRST || round > HASH_MOST || (round & (round - 1)) !== 0 || split < 0 || split >= round) {
+    say(`the hash is in round ${round}, at bucket ${split}`);
+    return found;
   }
-  return entries;
+  for (let bucket = round + split - 1; bucket >= 0; bucket--) {
+    for (let tag = i32[segments.bucketWord(a, bucket)]; tag !== 0; tag = i32[tag + TAG_LINK_NEXT]) {
+      if (!(tag > 0 && tag + TAG_WORDS <= i32.length) || found.has(tag)) {
+        say(`the chain of bucket ${bucket} is a circle, or leads astray`);
+        break;
+      }
+      found.add(tag);
+      const hash = hashOf(f64[(tag + TAG_START) >> 1]);
+      const own = (hash & (round - 1)) < split ? hash & (2 * round - 1) : hash & (round - 1);
+      if (own !== bucket) say(`the segment ${f64[(tag + TAG_START) >> 1]} stands in bucket ${bucket} of the hash, not in ${own}`);
+    }
+  }
+  return found;
 }
 
 function verifyFreeLists(ground: Ground, a: number, free: Set<number>, say: (problem: string) => void): void {
@@ -122,6 +152,7 @@ function verifyFreeLists(ground: Ground, a: number, free: Set<number>, say: (pro
     if ((head !== 0) !== (((bits >>> (list & 31)) & 1) === 1)) say(`bitmap and list ${list} disagree`);
     let previous = 0;
     for (let tag = head; tag !== 0; tag = i32[tag + TAG_LINK_NEXT]) {
+      if (!(tag > 0 && tag + TAG_WORDS <= i32.length)) return say(`list ${list} leads to ${tag}, which is no tag`);
       if (listed.has(tag)) return say(`list ${list} is a circle, or shares a tag`);
       listed.add(tag);
       if (!free.has(tag)) say(`list ${list} holds a segment that is not free`);
