@@ -169,12 +169,11 @@ describe("a supplier of the user's", () => {
     const uma = makeUma();
     const supplier = makeSupplier(uma);
     const codes: string[] = [];
-    let zone: Zone | undefined;
     const tryIt = (): void => {
-      for (const work of [() => zone?.alloc(), () => zone?.tryAlloc(), () => zone?.reclaim(), () => zone?.close(), () => uma.detach()])
+      for (const work of [() => zone.alloc(), () => zone.tryAlloc(), () => zone.reclaim(), () => zone.close(), () => uma.detach()])
         codes.push(codeOf(work));
     };
-    zone = uma.open(
+    const zone: Zone = uma.open(
       defineZone("own", {
         size: 64,
         allocPages: (request) => {
