@@ -39,7 +39,7 @@ import type { Zone } from "../zone.ts";
 import { bucketItems } from "./classes.ts";
 
 /** Pages taken between two looks at what lies idle. */
-const LOOK_PAGES = 16;
+const LOOK_PAGES = 32;
 /** A trim is worth while when more lies idle than 1/2^IDLE_SHIFT of the heap in use, and than these bytes. */
 const IDLE_SHIFT = 5;
 const IDLE_LEAST_BYTES = 32_768;
