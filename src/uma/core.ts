@@ -63,3 +63,12 @@ export function createCore(floor: Floor): Core {
     attached: true,
   };
 }
+
+/** Frees what could not be freed when it was: each item whose lock is to be had now. */
+export function finishUnfinished(core: Core): void {
+  const { unfinished } = core;
+  for (let n = unfinished.length; n > 0; n--) {
+    const { zone, item } = unfinished.shift() as Core["unfinished"][number];
+    if (!zone.settle(item)) unfinished.push({ zone, item });
+  }
+}

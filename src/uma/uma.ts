@@ -21,7 +21,7 @@ import {
 } from "../backend/memory/superblock.ts";
 import { createSlots } from "../backend/memory/slots.ts";
 import { type Parts, compose } from "./composition.ts";
-import { createCore, type Core } from "./core.ts";
+import { createCore, type Core, finishUnfinished } from "./core.ts";
 import type { ZoneDefinition } from "./definition.ts";
 import type { Views } from "./hooks.ts";
 import { type Failure, failureName } from "./outcome.ts";
@@ -250,6 +250,7 @@ export class Uma {
     core.floor.locks.mend();
     recovery.finishOwnFrames();
     this.parts.closing.finish();
+    finishUnfinished(core);
     for (const z of core.open) {
       // A zone whose hook is calling this is seen to when the hook is done.
       if (z === undefined || z.inHook > 0) continue;

@@ -38,7 +38,7 @@ import {
 import type { AllocPages, FreePages, PageSupplier } from "../backend/supplier/page-supplier.ts";
 import { createUserPages } from "../backend/supplier/user-pages.ts";
 import type { ZoneHandle } from "./cache.ts";
-import type { Core } from "./core.ts";
+import { type Core, finishUnfinished } from "./core.ts";
 import { type ZoneDefinition, FLAG_UNCHECKED, FLAG_ZERO, FLAG_ZINIT } from "./definition.ts";
 import { type Ctor, type Dtor, type Fini, HOOK_PAGES, type Init } from "./hooks.ts";
 import { hookError } from "./keg.ts";
@@ -168,7 +168,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     if (z.hurt !== 0) heal(z);
     if (i32[z.line + LINE_REASONS] !== 0) services.attend(z);
     if (core.floor.intents.abandoned() || core.closings.length > 0) services.finishCut();
-    if (unfinished.length > 0) finishFrees();
+    if (unfinished.length > 0) finishUnfinished(core);
   }
 
   /**
@@ -204,13 +204,6 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
 
   function closedError(z: Zone): UmaError {
     return new UmaError("ERR_UMA_ZONE_CLOSED", `zone "${z.name}" is closed in this thread, or was destroyed`, { zone: z.name });
-  }
-
-  function finishFrees(): void {
-    for (let n = unfinished.length; n > 0; n--) {
-      const { zone, item } = unfinished.shift() as { zone: Zone; item: number };
-      if (!put(zone, item)) unfinished.push({ zone, item });
-    }
   }
 
   /** Takes an item, BUSY in this worker's name; 0 and `core.failure` when there is none. */
