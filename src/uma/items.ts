@@ -81,19 +81,22 @@ export function createItems(floor: Floor, slabs: Slabs): Items {
   }
 
   function claim(z: ItemZone, p: number, mark: number): boolean {
-    const seen = Atomics.load(u8, mark);
+    let seen = Atomics.load(u8, mark);
+    while ((seen & MARK_BUSY) === 0 && seen !== MARK_FREE) {
+      const found = Atomics.compareExchange(u8, mark, seen, slot | MARK_BUSY);
+      if (found === seen) return seen !== slot;
+      seen = found;
+      // An owner that dies between our look and our claim leaves an orphan, which is there to be freed by whoever has it.
+      if (seen !== MARK_ORPHAN) break;
+    }
     if (seen === MARK_FREE) {
       throw new UmaCorruptionError("ERR_UMA_DOUBLE_FREE", `the item ${p} of zone "${z.name}" is free already`, { zone: z.name, value: p });
     }
-    const mine = slot | MARK_BUSY;
-    if ((seen & MARK_BUSY) !== 0 || Atomics.compareExchange(u8, mark, seen, mine) !== seen) {
-      const whose = seen === mine ? "this worker" : `worker ${seen & ~MARK_BUSY}`;
-      throw new UmaCorruptionError("ERR_UMA_ITEM_BUSY", `the item ${p} of zone "${z.name}" is being made or freed by ${whose}`, {
-        zone: z.name,
-        value: p,
-      });
-    }
-    return seen !== slot;
+    const whose = seen === (slot | MARK_BUSY) ? "this worker" : `worker ${seen & ~MARK_BUSY}`;
+    throw new UmaCorruptionError("ERR_UMA_ITEM_BUSY", `the item ${p} of zone "${z.name}" is being made or freed by ${whose}`, {
+      zone: z.name,
+      value: p,
+    });
   }
 
   function transfer(z: ItemZone, p: number, to: number): void {

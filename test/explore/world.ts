@@ -1,6 +1,8 @@
 /**
- * A world in miniature for the explorer: the library's own emitted code over a memory of 32 pages, with a few workers that have
+ * A world in miniature for the explorer: the library's own emitted code over a small memory, with a few workers that have
  * their zones open already. Each start of a worker builds its closures anew over the same memory; nothing else is shared.
+ *
+ * Behind the memory's last page lie some words of the scenario's own: a mailbox to hand items over, and a word to sleep on.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -14,15 +16,21 @@ import type * as compositionModule from "../../src/uma/composition.ts";
 import type * as coreModule from "../../src/uma/core.ts";
 import type * as definitionModule from "../../src/uma/definition.ts";
 import type { Zone } from "../../src/uma/zone.ts";
-import { openTree, runSync } from "../../tools/explore/index.ts";
+import { openTree, runSync, sleep } from "../../tools/explore/index.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const dist = join(root, "build/explore");
 if (process.env["ZALLOC_DIST"] === undefined && (process.env["ZALLOC_BUILT"] === undefined || !existsSync(dist))) {
   execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", join(root, "tsconfig.build.json"), "--outDir", dist], { stdio: "inherit" });
+  // Children of this process find it built.
+  process.env["ZALLOC_BUILT"] = "1";
 }
 
-const tree = openTree(dist, ["backend/**", "uma/**"]);
+const tree = openTree(dist, {
+  include: ["backend/**", "uma/**"],
+  // Spinning is waiting that the explorer does better; one turn keeps the code in play.
+  edits: [{ file: "backend/memory/lock.js", find: "SPINS = 200", replace: "SPINS = 1" }],
+});
 const { createCells } = await tree.load<typeof cellsModule>("backend/memory/cells.js");
 const { createFloor } = await tree.load<typeof floorModule>("backend/memory/floor.js");
 const { createSlots } = await tree.load<typeof slotsModule>("backend/memory/slots.js");
@@ -36,17 +44,25 @@ export type Definition = definitionModule.ZoneDefinition;
 
 /** One logical worker's attachment. */
 export interface Attachment extends compositionModule.Parts {
+  readonly worker: number;
   readonly zones: Zone[];
+  readonly world: MiniWorld;
 }
 
 export interface MiniWorld {
   readonly buffer: SharedArrayBuffer;
   readonly i32: Int32Array;
-  readonly names: number[];
+  readonly u8: Uint8Array;
+  /** Names of the workers' slots; of those not attached at the start, the names that they will have. */
+  readonly names: readonly number[];
   /** Builds a worker's closures over the memory as it was set up. Touches no shared word that others write. */
   attach(worker: number): Attachment;
   /** An attachment that the check uses at the end: nobody else's. */
   readonly observer: Attachment;
+  /** Word index of the scenario's own words: MAIL_WORDS to hand something over, behind them one to sleep on. */
+  readonly mail: number;
+  /** In a program: waits until nothing else can run. */
+  nap(): Generator<unknown, void, unknown>;
 }
 
 export interface MiniOptions {
@@ -54,19 +70,31 @@ export interface MiniOptions {
   readonly zones: readonly Definition[];
   /** Which zones a worker has open; default: all. */
   readonly opens?: (worker: number, zone: number) => boolean;
+  /** Workers that are not there at the start: their slots are free. They are the last ones. */
+  readonly absent?: number;
+  /** Pages of the memory beside those of the workers; default 34. */
+  readonly pages?: number;
+  /** How long a worker waits for a lock; default: for ever. */
+  readonly patienceMs?: number;
   /** Brings the memory into the state the scenario begins with. */
   setUp?(attachments: Attachment[], observer: Attachment): void;
 }
 
-/** Milliseconds of the explorer's clock that a worker waits for a lock. */
-const PATIENCE_MS = 1e9;
+/** Milliseconds of the explorer's clock, which only passes in sleep. */
+const FOR_EVER_MS = 1e9;
+export const MAIL_WORDS = 15;
 
 export function miniWorld(options: MiniOptions): MiniWorld {
-  const buffer = new SharedArrayBuffer(layout.PAGE_BYTES * 40);
+  const { PAGE_BYTES } = layout;
+  const pages = (options.pages ?? 34) + 2 * options.workers;
+  const buffer = new SharedArrayBuffer(PAGE_BYTES * pages + (MAIL_WORDS + 1) * 4);
+  const mail = (PAGE_BYTES * pages) >> 2;
   const count = options.workers + 1;
   const cells = runSync(createCells(buffer, 0, true));
   const geometry = runSync(layOut(cells, count, 2));
   const slots = runSync(createSlots(cells, geometry.slots, count));
+  const present = options.workers - (options.absent ?? 0);
+  const observerSlot = options.workers;
   const names: number[] = [];
   for (let worker = 0; worker < count; worker++) {
     const name = runSync(slots.reserve(0));
@@ -74,23 +102,31 @@ export function miniWorld(options: MiniOptions): MiniWorld {
     names.push(name);
   }
   const build = (worker: number): compositionModule.Parts => {
-    const floor = runSync(createFloor(cells, geometry, names[worker] as number, PATIENCE_MS));
+    const floor = runSync(createFloor(cells, geometry, names[worker] as number, options.patienceMs ?? FOR_EVER_MS));
     return runSync(compose(runSync(createCore(floor))));
   };
-  const first = build(options.workers);
+  const first = build(observerSlot);
   runSync(first.core.heap.init());
   runSync(declareReady(cells));
   const opens = options.opens ?? (() => true);
   const attachments: Attachment[] = [];
+  const world = { buffer, i32: new Int32Array(buffer), u8: new Uint8Array(buffer), names, mail } as MiniWorld;
   for (let worker = 0; worker < count; worker++) {
-    const parts = worker === options.workers ? first : build(worker);
+    const parts = worker === observerSlot ? first : build(worker);
     const zones = options.zones.map((definition, zone) =>
-      worker === options.workers || opens(worker, zone) ? runSync(parts.registry.open(definition)) : (undefined as unknown as Zone),
+      (worker === observerSlot || worker < present) && opens(worker, zone)
+        ? runSync(parts.registry.open(definition))
+        : (undefined as unknown as Zone),
     );
-    attachments.push({ ...parts, zones });
+    attachments.push({ ...parts, worker, zones, world });
   }
   const observer = attachments.pop() as Attachment;
-  options.setUp?.(attachments, observer);
+  options.setUp?.(attachments.slice(0, present), observer);
+  for (let worker = present; worker < options.workers; worker++) {
+    const name = names[worker] as number;
+    runSync(slots.retire(name));
+    names[worker] = runSync(slots.tenant(worker + 1));
+  }
   const places = attachments.map(({ zones }) =>
     zones.map(
       (z) => z && { id: z.id, zone: z.zone, keg: z.keg, line: z.line, tag: z.tag, shift: z.shift, rsize: z.rsize, unitMask: unitMaskOf(z) },
@@ -106,18 +142,12 @@ export function miniWorld(options: MiniOptions): MiniWorld {
       parts.core.open[place.id] = zone;
       return zone;
     });
-    return { ...parts, zones };
+    return { ...parts, worker, zones, world };
   }
 
-  return { buffer, i32: new Int32Array(buffer), names, attach, observer };
+  return Object.assign(world, { attach, observer, nap: () => sleep(world.i32, mail + MAIL_WORDS) });
 }
 
 function unitMaskOf(zone: Zone): number {
   return (zone as unknown as { unitMask: number }).unitMask;
-}
-
-/** Throws with what verify() finds wrong. */
-export function mustVerify(attachment: Attachment): void {
-  const verdict = runSync(attachment.verify());
-  if (!verdict.ok) throw new Error(verdict.problems.slice(0, 4).join("; "));
 }

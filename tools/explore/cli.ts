@@ -1,5 +1,5 @@
 /**
- * `explore <scenario module>… [--only text] [--jobs 2] [--seconds n] [--states n] [--no-reduce] [--no-merge] [--json file]`
+ * `explore <scenario module>… [--only text] [--jobs 2] [--seconds n] [--states n] [--quick] [--no-reduce] [--no-merge] [--json file]`
  * `explore <scenario module> --only name --replay "0*14 K0 1*3"`
  *
  * Theory: a scenario module exports `scenarios`. With several jobs each scenario runs in a process of its own, for the
@@ -26,6 +26,7 @@ const { positionals, values } = parseArgs({
     states: { type: "string" },
     replay: { type: "string" },
     json: { type: "string" },
+    quick: { type: "boolean", default: false },
     "no-reduce": { type: "boolean", default: false },
     "no-merge": { type: "boolean", default: false },
   },
@@ -40,8 +41,8 @@ const jobs: Job[] = [];
 for (const module of positionals) {
   const loaded = (await import(pathToFileURL(resolve(module)).href)) as { scenarios: readonly Scenario[] };
   for (const scenario of loaded.scenarios) {
-    if (values.exact !== undefined ? scenario.name === values.exact : scenario.name.includes(values.only ?? ""))
-      jobs.push({ module, scenario });
+    if (values.exact !== undefined ? scenario.name !== values.exact : !scenario.name.includes(values.only ?? "")) continue;
+    if (!values.quick || scenario.quick === true) jobs.push({ module, scenario });
   }
 }
 if (jobs.length === 0) {

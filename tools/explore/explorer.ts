@@ -14,7 +14,7 @@
  *     taken at once without trying the others: {w's step, w's step and death} is a persistent set. The kill choices of (1)
  *     remain, since recovery may read the word. "Able to run at the same time": alive, or startable by a kill still in the budget;
  *     not those that start only after w's own death. Who touches what is learnt while exploring; when something learnt
- *     contradicts a step already taken, the round is started again.
+ *     contradicts a step already taken, the round is soon started again.
  *  3. *Local graphs and clean frames* (local.ts, run.ts): equal local states are one, however they were reached.
  * An `invariant` sees every state, so it switches (2) off. A preemption bound keeps (1) and (2): both only remove switches.
  */
@@ -48,7 +48,7 @@ export interface ExploreOptions {
   readonly mergeFrames?: boolean;
   /** Reduction (1) off: every kill is tried in every state. For checking the explorer itself. */
   readonly killAnywhere?: boolean;
-  /** Random schedules run first: they find gross mistakes at once and teach who touches what. */
+  /** Random schedules are run first until this many in a row have taught nothing: they find gross mistakes at once. */
   readonly warmUp?: number;
 }
 
@@ -71,6 +71,8 @@ export interface Exploration {
   readonly preemptionBound: number | null;
   readonly violation: { readonly message: string; readonly script: readonly Choice[] } | null;
 }
+
+const WARM_UP_MS = 5000;
 
 const NOTHING: Exploration = {
   scenario: "",
@@ -108,7 +110,9 @@ export class Explorer {
   private writers: Int32Array;
   /** For each word the roots that were taken to have it for themselves. */
   private privateTo: Int32Array;
-  private contradicted = false;
+  /** After how many steps the round ends because something learnt contradicts it. */
+  private restartAt = Infinity;
+  private roundStart = 0;
   private visited!: Visited;
   private states = 0;
   private steps = 0;
@@ -116,6 +120,9 @@ export class Explorer {
   private deepest = 0;
   private cut = 0;
   private rounds = 0;
+  /** New facts about who touches what. */
+  private learnt = 0;
+  private seed = 12345;
   private deadline = Infinity;
   private stateBudget = Infinity;
 
@@ -153,7 +160,7 @@ export class Explorer {
     let violation: Exploration["violation"] = null;
     const bounds: string[] = [];
     try {
-      this.warmUp(options.warmUp ?? 200);
+      this.warmUp(options.warmUp ?? 300);
       for (;;) {
         try {
           this.round();
@@ -200,7 +207,8 @@ export class Explorer {
     this.states = 0;
     this.schedules = 0;
     this.cut = 0;
-    this.contradicted = false;
+    this.restartAt = Infinity;
+    this.roundStart = this.steps;
     this.privateTo.fill(0);
     this.machine.fresh = (1 << this.machine.count) - 1;
     const { path, choices, choiceStart, cursor } = this;
@@ -219,6 +227,7 @@ export class Explorer {
       this.forward(choices[next] as number);
       this.open();
     }
+    if (this.restartAt !== Infinity) throw new Restart();
   }
 
   private forward(code: number): void {
@@ -229,7 +238,7 @@ export class Explorer {
     this.steps++;
     if (depth >= this.deepest) this.deepest = depth + 1;
     this.machine.apply(code & 3, code >> 2);
-    if (this.contradicted) throw new Restart();
+    if (this.steps >= this.restartAt) throw new Restart();
   }
 
   private back(): void {
@@ -357,9 +366,12 @@ export class Explorer {
       const touched = (this.readers[word] as number) | (this.writers[word] as number);
       const before = node.writes ? touched & (this.writers[word] as number) : touched;
       if ((before & bit) !== 0) continue;
+      this.learnt++;
       if (node.writes) this.writers[word] = (this.writers[word] as number) | bit;
       else this.readers[word] = (this.readers[word] as number) | bit;
-      if (((this.privateTo[word] as number) & ~bit) !== 0) this.contradicted = true;
+      // One contradiction is seldom alone: this round goes on a while, only to learn.
+      if (((this.privateTo[word] as number) & ~bit) !== 0)
+        this.restartAt = Math.min(this.restartAt, this.steps + 2000 + (this.steps - this.roundStart) / 4);
     }
   }
 
@@ -428,37 +440,51 @@ export class Explorer {
     return -1;
   }
 
-  private warmUp(schedules: number): void {
-    let seed = 12345;
-    const random = (n: number): number => {
-      seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff;
-      return Math.floor((seed / 0x80000000) * n);
-    };
-    const { machine } = this;
-    for (let schedule = 0; schedule < schedules; schedule++) {
-      let current = 0;
-      for (let step = 0; step < this.maxDepth; step++) {
-        const runnable: number[] = [];
-        for (let w = 0; w < machine.count; w++) if (machine.status[w] === RUNNING) runnable.push(w);
-        const killable = runnable.filter((w) => machine.mayBeKilled(w));
-        if (killable.length > 0 && random(25) === 0) {
-          this.forward(((killable[random(killable.length)] as number) << 2) | KILL);
-          continue;
-        }
-        if (!runnable.includes(current) || random(4) === 0) current = runnable[random(runnable.length)] ?? -1;
-        const code = current >= 0 ? (current << 2) | STEP : this.fairChoice(step);
-        if (code < 0) {
-          if (this.bound === Infinity) machine.check();
-          break;
-        }
-        this.forward(code);
-        current = code >> 2;
-      }
+  /**
+   * Random schedules, until `quiet` of them in a row have taught nothing new about who touches what (each thing learnt
+   * later restarts a round). Kills fall evenly over a schedule's length.
+   */
+  private warmUp(quiet: number): void {
+    const until = Math.min(this.deadline, performance.now() + WARM_UP_MS);
+    let length = 50;
+    for (let idle = 0; idle < quiet && performance.now() < until; idle++) {
+      const before = this.learnt;
+      length = Math.round((length * 7 + this.randomSchedule(length)) / 8);
       this.unwind();
-      if (performance.now() > this.deadline) throw new Budget("time");
+      if (this.learnt !== before) idle = -1;
     }
     this.steps = 0;
     this.deepest = 0;
+  }
+
+  /** Runs one random schedule to its end; answers its length. */
+  private randomSchedule(usualLength: number): number {
+    const { machine } = this;
+    const kills = Array.from({ length: this.scenario.maxKills }, () => this.random(usualLength + 5));
+    let current = 0;
+    for (let step = 0; step < this.maxDepth; step++) {
+      if (kills.includes(step)) {
+        const victims: number[] = [];
+        for (let w = 0; w < machine.count; w++) if (machine.mayBeKilled(w)) victims.push(w);
+        if (victims.length > 0) this.forward(((victims[this.random(victims.length)] as number) << 2) | KILL);
+      }
+      const runnable: number[] = [];
+      for (let w = 0; w < machine.count; w++) if (machine.status[w] === RUNNING) runnable.push(w);
+      if (!runnable.includes(current) || this.random(4) === 0) current = runnable[this.random(runnable.length)] ?? -1;
+      const code = current >= 0 ? (current << 2) | STEP : this.fairChoice(step);
+      if (code < 0) {
+        if (this.bound === Infinity) machine.check();
+        return step;
+      }
+      this.forward(code);
+      current = code >> 2;
+    }
+    return this.maxDepth;
+  }
+
+  private random(n: number): number {
+    this.seed = (Math.imul(this.seed, 1103515245) + 12345) & 0x7fffffff;
+    return Math.floor((this.seed / 0x80000000) * n);
   }
 }
 

@@ -9,6 +9,7 @@ export {
   note,
   pause,
   read,
+  sleep,
   write,
   type Program,
   type Scenario,

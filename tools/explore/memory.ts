@@ -127,10 +127,14 @@ function update(op: string, view: IntView, index: number, a: number): number {
   }
 }
 
-/** A bulk access; `subarray` answers a copy, because a live view would be read outside the schedule. */
+/**
+ * A bulk access. `subarray` answers a copy, because a live view would be read outside the schedule; what only changes answers
+ * nothing: the view it would answer is the whole memory, and learning that would be learning everything.
+ */
 function bulk(view: View, op: string, args: readonly unknown[]): unknown {
   const name = op === "subarray" ? "slice" : op;
   const method = (view as unknown as Record<string, (...values: unknown[]) => unknown>)[name];
   if (!method) throw new Error(`unknown bulk method ${op}`);
-  return method.apply(view, [...args]);
+  const answer = method.apply(view, [...args]);
+  return answer === view ? undefined : answer;
 }

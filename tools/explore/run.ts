@@ -5,11 +5,11 @@
  *
  * When a frame returns, its caller learns the result. If the frame was *clean* (watched, and it changed nothing that
  * outlives it) and the result is a primitive, that is all that is left of it; otherwise the caller takes over its hash whole.
- * A worker's notes, clock and random state live on by themselves and are hashed beside the frames.
+ * A worker's notes, clock, random state and tracked variables live on by themselves and are hashed beside the frames.
  */
 import { announced, DONE, THROWN } from "./access.ts";
-import { foldA, foldB, Lanes } from "./hash.ts";
-import { enterWorker, isGenerator, leaveWorker, type Frame, type Gen, type RunningWorker } from "./runtime.ts";
+import { foldA, foldB, Lanes, wordA, wordB } from "./hash.ts";
+import { enterWorker, isGenerator, leaveWorker, state, type Frame, type Gen, type RunningWorker } from "./runtime.ts";
 
 /** A list that shares its tail with earlier ones. */
 export interface Notes {
@@ -41,6 +41,12 @@ export class Run implements RunningWorker {
   ended = 0;
   result: unknown = undefined;
 
+  /** Tracked variables: values by instance and variable, and their hash, each contributing independently. */
+  private instances = 0;
+  private readonly variables = new Map<number, { a: number; b: number }>();
+  private variablesA = 0;
+  private variablesB = 0;
+
   private readonly stack: Gen[] = [];
   private readonly learntA: number[] = [];
   private readonly learntB: number[] = [];
@@ -54,7 +60,13 @@ export class Run implements RunningWorker {
     this.options = options;
     this.saltA = foldA(START, salt);
     this.saltB = foldB(START, salt);
-    const first = start();
+    state.owner = this;
+    let first: unknown;
+    try {
+      first = start();
+    } finally {
+      state.owner = null;
+    }
     if (!isGenerator(first)) {
       this.end(DONE, first);
       return;
@@ -79,6 +91,29 @@ export class Run implements RunningWorker {
     lanes.of(typeof value === "object" ? JSON.stringify(value) : value);
     this.notesA = foldA(this.notesA, lanes.a);
     this.notesB = foldB(this.notesB, lanes.b);
+  }
+
+  nextInstance(): number {
+    return ++this.instances;
+  }
+
+  setVariable(instance: number, variable: number, value: unknown): boolean {
+    const key = instance * 256 + variable;
+    const old = this.variables.get(key);
+    if (old) {
+      this.variablesA ^= old.a;
+      this.variablesB ^= old.b;
+    }
+    lanes.of(value);
+    const now = { a: wordA(key, lanes.a), b: wordB(key, lanes.b) };
+    this.variables.set(key, now);
+    this.variablesA ^= now.a;
+    this.variablesB ^= now.b;
+    return value === null || (typeof value !== "object" && typeof value !== "function");
+  }
+
+  learnNow(value: unknown): void {
+    this.learn(this.stack.length - 1, value);
   }
 
   forget(keys: readonly unknown[]): void {
@@ -182,6 +217,8 @@ export class Run implements RunningWorker {
     let b = foldB(this.saltB, this.notesB);
     a = foldA(a, (this.clock * 1000) | 0);
     b = foldB(b, this.random);
+    a = foldA(foldA(a, this.variablesA), this.instances);
+    b = foldB(foldB(b, this.variablesB), this.instances);
     for (let i = 0; i < this.stack.length; i++) {
       a = foldA(a, this.learntA[i] as number);
       b = foldB(b, this.learntB[i] as number);

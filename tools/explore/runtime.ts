@@ -50,27 +50,37 @@ export interface RunningWorker {
   clock: number;
   random: number;
   note(value: unknown): void;
+  /** Numbers an execution of a function that has tracked variables. */
+  nextInstance(): number;
+  /** A tracked variable has a new value; false if it is no primitive. */
+  setVariable(instance: number, variable: number, value: unknown): boolean;
+  /** The frame has read a tracked variable. */
+  learnNow(value: unknown): void;
   forget(keys: readonly unknown[]): void;
 }
 
 export const state: {
   running: RunningWorker | null;
+  /** The worker being run or being started: whose tracked variables are changed. */
+  owner: RunningWorker | null;
   /** The explored memory while checks run, so that what they write can be undone. */
   memory: Memory | null;
   /** While a program is being started, reads are of words that must never change: see local.ts. */
   startReads: ((access: Access) => unknown) | null;
-} = { running: null, memory: null, startReads: null };
+} = { running: null, owner: null, memory: null, startReads: null };
 
 const idle: Frame = { dirty: false, watched: false };
 let frame: Frame = idle;
 
 export function enterWorker(worker: RunningWorker): void {
   state.running = worker;
+  state.owner = worker;
   frame = worker.frame;
 }
 
 export function leaveWorker(): void {
   state.running = null;
+  state.owner = null;
   frame = idle;
 }
 
@@ -136,6 +146,20 @@ function $mut(): void {
   frame.dirty = true;
 }
 
+const $inst = (): number => state.owner?.nextInstance() ?? 0;
+
+function $var<T>(instance: number, variable: number, value: T): T {
+  const { owner, running } = state;
+  if (owner && !owner.setVariable(instance, variable, value)) frame.dirty = true;
+  running?.learnNow(value);
+  return value;
+}
+
+function $get<T>(value: T): T {
+  state.running?.learnNow(value);
+  return value;
+}
+
 function $enter(): void {
   frame.watched = true;
 }
@@ -170,9 +194,12 @@ function describeSite(site: number): string {
 let plainClock = 0;
 let plainRandom = 1;
 
+/** A worker's time passes only while it sleeps to the end; what the clock says is something learnt. */
 function now(): number {
-  if (!state.running) return (plainClock += 0.001);
-  return (state.running.clock += 0.001);
+  const { running } = state;
+  if (!running) return (plainClock += 0.001);
+  running.learnNow(running.clock);
+  return running.clock;
 }
 
 function $random(): number {
@@ -180,6 +207,7 @@ function $random(): number {
   const next = (Math.imul(holder ? holder.random : plainRandom, 1664525) + 1013904223) | 0;
   if (holder) holder.random = next;
   else plainRandom = next;
+  holder?.learnNow(next);
   return (next >>> 0) / 2 ** 32;
 }
 
@@ -252,6 +280,9 @@ const runtime = {
   $gen,
   $unk,
   $mut,
+  $var,
+  $get,
+  $inst,
   $enter,
   $sync,
   $plain,

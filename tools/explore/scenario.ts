@@ -3,7 +3,7 @@
  * must hold at the end. Logical workers share *nothing but the memory*: a program is started again and again (whenever the
  * explorer needs it at another place), so each start must build its own closures and keep no state outside them.
  */
-import { announce, NOTIFY, READ, WRITE, type View } from "./access.ts";
+import { announce, NOTIFY, READ, WAIT, WRITE, type IntView, type View } from "./access.ts";
 import { isGenerator, state } from "./runtime.ts";
 
 export interface Program {
@@ -55,6 +55,8 @@ export interface Scenario {
   readonly maxDepth?: number;
   readonly maxStates?: number;
   readonly maxSeconds?: number;
+  /** Belongs to the subset that every test run explores (`--quick`). */
+  readonly quick?: boolean;
   /** Who may be killed; default: everybody. */
   mayKill?(name: string): boolean;
 }
@@ -71,6 +73,11 @@ export function* read(view: View, index: number): Generator<unknown, number, unk
 
 export function* write(view: View, index: number, value: number): Generator<unknown, void, unknown> {
   yield announce(WRITE, view, index, value, 0, 0);
+}
+
+/** Sleeps until nothing else can run, or until somebody notifies the word: how a program that must try again waits its turn. */
+export function* sleep(view: IntView, index: number, milliseconds = 1): Generator<unknown, void, unknown> {
+  yield announce(WAIT, view, index, Atomics.load(view, index), milliseconds, 0);
 }
 
 /** A step that touches no memory of interest: gives the scheduler a choice (and a kill) at this place. */

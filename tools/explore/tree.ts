@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { instrument } from "../instrument/index.ts";
+import { instrument, type Edit } from "../instrument/index.ts";
 import "./runtime.ts";
 
 export interface Tree {
@@ -16,11 +16,20 @@ export interface Tree {
   load<T>(path: string): Promise<T>;
 }
 
-export function openTree(dist: string, include?: readonly string[]): Tree {
+const folders: string[] = [];
+
+export interface TreeOptions {
+  /** Constants to change for exploration, e.g. fewer spins. */
+  readonly edits?: readonly Edit[];
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
+}
+
+export function openTree(dist: string, options: TreeOptions = {}): Tree {
   const from = resolve(process.env["ZALLOC_DIST"] ?? dist);
   const folder = mkdtempSync(join(tmpdir(), "explore-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const { warnings } = instrument({ from, to: folder, mode: "generators", ...(include ? { include } : {}) });
+  if (folders.push(folder) === 1) process.once("exit", () => folders.forEach((path) => rmSync(path, { recursive: true, force: true })));
+  const { warnings } = instrument({ from, to: folder, mode: "generators", ...options });
   if (warnings.length > 0) throw new Error(`the instrumenter cannot see some accesses:\n${warnings.join("\n")}`);
   return { folder, load: async <T>(path: string) => (await import(/* @vite-ignore */ pathToFileURL(join(folder, path)).href)) as T };
 }

@@ -10,8 +10,9 @@
  * **Clean frames.** A worker's local state is a function of what it has read. But once a callee has returned, its reads
  * matter only through its result, provided it changed nothing else that lives on: then the driver may forget them, and
  * two workers that came through the same call on different ways are in the same state. Every generator says `$enter()`
- * first (its frame is known to be watched), and every change of the JavaScript heap (an assignment to a property or to a
- * variable of an outer function, a mutating method, a call of unknown code) says `$mut()`: its frame is then never forgotten.
+ * first (its frame is known to be watched), and every change of the JavaScript heap (an assignment to a property, a
+ * mutating method, a call of unknown code) says `$mut()`: its frame is then never forgotten. Variables of an outer function are
+ * tracked by value instead (variables.ts): `$var` when changed, `$get` when read.
  *
  * In functions that must stay plain (constructors, accessors, callbacks of built-ins, async functions, module level) the
  * same accesses become `$sync(…)` and the same calls `$plain(…)`: performed at once outside a schedule, an error inside.
@@ -32,6 +33,7 @@ import { asArgument, isFunction, memberName, renderSlices, scopeName, walkShallo
 import { MUTATING_STATICS, PURE_METHODS } from "./builtins.ts";
 import { takesCallback, type TreeCalls } from "./calls.ts";
 import type { Position } from "./lines.ts";
+import { isReference, ownNames, trackedVariables } from "./variables.ts";
 
 export interface Site {
   readonly number: number;
@@ -64,15 +66,23 @@ interface Frame {
   readonly yields: boolean;
   readonly isConstructor: boolean;
   readonly own: ReadonlySet<string>;
+  /** Its tracked variables (variables.ts), and the constant that holds this execution's number. */
+  readonly tracked: ReadonlyMap<string, number> | undefined;
+  readonly instance: string;
+  readonly outer: Frame | null;
   /** Temporaries to declare at the top of the body. */
   readonly temps: string[];
 }
+
+const NONE: ReadonlySet<string> = new Set();
 
 export function renderGenerators(program: Program, context: GeneratorContext): GeneratorResult {
   const { source, calls } = context;
   const sites: Site[] = [];
   const warnings: string[] = [];
+  const trackedIn = trackedVariables(program);
   let temps = 0;
+  let instances = 0;
 
   function site(node: AnyNode, frame: Frame): string {
     const number = context.firstSite + sites.length;
@@ -98,6 +108,13 @@ export function renderGenerators(program: Program, context: GeneratorContext): G
   function render(node: AnyNode, frame: Frame, parent: AnyNode | undefined): string {
     const go = (child: AnyNode): string => render(child, frame, node);
     switch (node.type) {
+      case "Identifier":
+        return isReference(node, parent) && trackedAs(node.name, frame) !== null ? `$get(${node.name})` : node.name;
+      case "ObjectPattern":
+      case "ArrayPattern":
+      case "AssignmentPattern":
+      case "RestElement":
+        return renderPattern(node, frame);
       case "MemberExpression":
         if (isElement(node))
           return access(`$rd(${go(node.object)}, ${asArgument(node.property, go(node.property))}, ${site(node, frame)})`, frame);
@@ -252,7 +269,7 @@ export function renderGenerators(program: Program, context: GeneratorContext): G
     const linkCall = (node: CallExpression): string => {
       const { callee } = node;
       if (!node.optional || callee.type !== "MemberExpression" || callee.object.type === "Super") {
-        const target = callee.type === "Super" ? "super" : callee.type === "Identifier" ? callee.name : link(callee);
+        const target = callee.type === "Super" ? "super" : callee.type === "Identifier" ? render(callee, frame, node) : link(callee);
         return `${node.optional ? guard(target) : target}(${renderArguments(node, frame)})`;
       }
       // `a.m?.(x)` keeps `a` as `this`.
@@ -268,8 +285,38 @@ export function renderGenerators(program: Program, context: GeneratorContext): G
 
   // --- changes of the heap ---------------------------------------------------------------------------------------
 
+  /** The arguments that name a tracked variable, or null for any other name. */
+  function trackedAs(name: string, frame: Frame): string | null {
+    for (let at: Frame | null = frame; at; at = at.outer) {
+      if (!at.own.has(name)) continue;
+      const number = at.tracked?.get(name);
+      return number === undefined ? null : `${at.instance}, ${number}`;
+    }
+    return null;
+  }
+
+  /** In a pattern names are targets; only defaults and computed keys are expressions. */
+  function renderPattern(node: AnyNode, frame: Frame): string {
+    return renderSlices(source, node, (child) => {
+      if (child.type === "Identifier" && !(node.type === "AssignmentPattern" && child === node.right)) return child.name;
+      if (child.type === "Property") {
+        return renderSlices(source, child, (part) => {
+          if (part === child.key) return child.computed ? render(part, frame, child) : source.slice(part.start, part.end);
+          return part.type === "Identifier" ? part.name : render(part, frame, child);
+        });
+      }
+      return render(child, frame, node);
+    });
+  }
+
   function renderMutation(node: AssignmentExpression | UpdateExpression, targets: AnyNode[], frame: Frame): string {
     const text = renderSlices(source, node, (child) => render(child, frame, node));
+    const [target] = targets;
+    if (target?.type === "Identifier") {
+      const where = trackedAs(target.name, frame);
+      if (where !== null && node.type === "UpdateExpression" && !node.prefix) return `($o = ${text}, $var(${where}, ${target.name}), $o)`;
+      if (where !== null) return `$var(${where}, ${text})`;
+    }
     return targets.some((target) => changesOthers(target, frame)) ? `($mut(), ${text})` : text;
   }
 
@@ -304,6 +351,10 @@ export function renderGenerators(program: Program, context: GeneratorContext): G
 
   function renderMember(node: Extract<AnyNode, { type: "MethodDefinition" | "Property" }>, frame: Frame): string {
     const { value } = node;
+    if (node.type === "Property" && node.shorthand && value.type === "Identifier") {
+      const text = render(value, frame, node);
+      return text === value.name ? text : `${value.name}: ${text}`;
+    }
     const star = (node.type === "MethodDefinition" || node.method) && isFunction(value) && calls.isYielding(value);
     const isConstructor = node.type === "MethodDefinition" && node.kind === "constructor";
     const text = renderSlices(source, node, (child) => {
@@ -317,9 +368,11 @@ export function renderGenerators(program: Program, context: GeneratorContext): G
   function renderFunction(fn: Fn, outer: Frame, parent: AnyNode | undefined, isConstructor = false, isMethod = false): string {
     const yields = calls.isYielding(fn);
     const path = join(outer.path, scopeName(fn, parent) ?? "anonymous");
-    const frame: Frame = { path, yields, isConstructor, own: ownNames(fn), temps: [] };
+    const tracked = trackedIn.get(fn);
+    const instance = tracked ? `$i${++instances}` : "";
+    const frame: Frame = { path, yields, isConstructor, own: ownNames(fn), tracked, instance, outer, temps: [] };
     // Parameters' defaults cannot yield, and their temporaries cannot stand in the body.
-    const params: Frame = { ...frame, yields: false, temps: moduleFrame.temps };
+    const params: Frame = { ...frame, yields: false, tracked: undefined, temps: moduleFrame.temps };
     const inner = (child: AnyNode): string => render(child, child === fn.body ? frame : params, fn);
     if (!yields || isMethod || fn.type !== "ArrowFunctionExpression") {
       const text = renderSlices(source, fn, (child) => (child === fn.body ? renderBody(fn, frame, yields, inner) : inner(child)));
@@ -333,19 +386,37 @@ export function renderGenerators(program: Program, context: GeneratorContext): G
   function renderBody(fn: Fn, frame: Frame, yields: boolean, inner: (child: AnyNode) => string): string {
     const text = inner(fn.body);
     const declared = frame.temps.length > 0 ? ` let ${frame.temps.join(", ")};` : "";
-    const enter = yields ? " $enter();" : "";
+    const enter = (yields ? " $enter();" : "") + (frame.tracked ? ` const ${frame.instance} = $inst();` : "");
     if (fn.body.type === "BlockStatement") return `{${enter}${declared}${text.slice(1)}`;
-    return yields || declared !== "" ? `{${enter}${declared} return (${text}); }` : text;
+    return enter !== "" || declared !== "" ? `{${enter}${declared} return (${text}); }` : text;
   }
 
   function plainFrame(frame: Frame, path: string): Frame {
-    return { path, yields: false, isConstructor: false, own: frame.own, temps: moduleFrame.temps };
+    return {
+      path,
+      yields: false,
+      isConstructor: false,
+      own: NONE,
+      tracked: undefined,
+      instance: "",
+      outer: frame,
+      temps: moduleFrame.temps,
+    };
   }
 
-  const moduleFrame: Frame = { path: "<module>", yields: false, isConstructor: false, own: new Set<string>(), temps: [] };
+  const moduleFrame: Frame = {
+    path: "<module>",
+    yields: false,
+    isConstructor: false,
+    own: NONE,
+    tracked: undefined,
+    instance: "",
+    outer: null,
+    temps: [],
+  };
   const body = renderSlices(source, program, (child) => render(child, moduleFrame, program));
   const code = source.slice(0, program.start) + body + source.slice(program.end);
-  const declared = ["$r", ...moduleFrame.temps].join(", ");
+  const declared = ["$r", "$o", ...moduleFrame.temps].join(", ");
   const imports = (path: string): string => `import { base as $b, $sync, ${RUNTIME.join(", ")} } from "${path}"; let ${declared};`;
   return { code, sites, warnings, imports };
 }
@@ -364,6 +435,9 @@ export const RUNTIME: readonly string[] = [
   "$gen",
   "$unk",
   "$mut",
+  "$var",
+  "$get",
+  "$inst",
   "$enter",
   "$plain",
   "$plainFn",
@@ -374,38 +448,6 @@ export const RUNTIME: readonly string[] = [
 
 function join(path: string, name: string): string {
   return path === "" || path === "<module>" ? name : `${path}.${name}`;
-}
-
-/** The names a function declares itself: parameters, variables, inner functions and classes. */
-function ownNames(fn: Fn): Set<string> {
-  const names = new Set<string>();
-  const bind = (pattern: AnyNode): void => {
-    switch (pattern.type) {
-      case "Identifier":
-        names.add(pattern.name);
-        return;
-      case "ObjectPattern":
-        for (const property of pattern.properties) bind(property.type === "RestElement" ? property.argument : property.value);
-        return;
-      case "ArrayPattern":
-        for (const element of pattern.elements) if (element) bind(element);
-        return;
-      case "AssignmentPattern":
-        bind(pattern.left);
-        return;
-      case "RestElement":
-        bind(pattern.argument);
-        return;
-      default:
-    }
-  };
-  fn.params.forEach(bind);
-  walkShallow(fn.body, (node) => {
-    if (node.type === "VariableDeclarator") bind(node.id);
-    if (node.type === "CatchClause" && node.param) bind(node.param);
-    if (node.type === "ClassDeclaration" && node.id) names.add(node.id.name);
-  });
-  return names;
 }
 
 /** Whether an arrow uses its surroundings' `this` (itself or through inner arrows). */

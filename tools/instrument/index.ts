@@ -26,6 +26,15 @@ export interface InstrumentOptions {
   /** Globs of module paths relative to `from`; default: all. */
   readonly include?: readonly string[];
   readonly exclude?: readonly string[];
+  /** Changes of constants for the test build (fewer spins, smaller buckets); each `find` must occur exactly once. */
+  readonly edits?: readonly Edit[];
+}
+
+export interface Edit {
+  /** Module path relative to `from`. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
 }
 
 export interface Instrumented {
@@ -51,7 +60,7 @@ export function instrument(options: InstrumentOptions): Instrumented {
   const excluded = matcher(options.exclude ?? []);
   const modules: Module[] = [];
   for (const path of filesUnder(options.from)) {
-    if (path.endsWith(".js") && included(path) && !excluded(path)) modules.push(readModule(options.from, path));
+    if (path.endsWith(".js") && included(path) && !excluded(path)) modules.push(readModule(options.from, path, options.edits ?? []));
     else if (!path.endsWith(".d.ts") && !path.endsWith(".map")) copy(join(options.from, path), join(options.to, path));
   }
   const warnings = modules.flatMap(findSuspicious);
@@ -77,8 +86,13 @@ export function instrument(options: InstrumentOptions): Instrumented {
   return { points, sites, warnings, modules: modules.length, milliseconds: performance.now() - started };
 }
 
-function readModule(from: string, path: string): Module {
-  const source = readFileSync(join(from, path), "utf8");
+function readModule(from: string, path: string, edits: readonly Edit[]): Module {
+  let source = readFileSync(join(from, path), "utf8");
+  for (const edit of edits) {
+    if (edit.file !== path) continue;
+    if (source.split(edit.find).length !== 2) throw new Error(`${path} does not contain exactly once: ${edit.find}`);
+    source = source.replace(edit.find, () => edit.replace);
+  }
   const program = parse(source, { ecmaVersion: "latest", sourceType: "module", locations: true, allowHashBang: true });
   const at = positions(join(from, path), path);
   return { path, source, program, position: (node) => at(node.loc?.start.line ?? 0, node.loc?.start.column ?? 0) };

@@ -1,0 +1,256 @@
+/**
+ * What the scenarios have in common: a case says who works and who may die; what a death brings about, and what must hold at the
+ * end, is the same for all.
+ *
+ * A worker tells the check what it has in its hands: `alloc` notes an item when it has been handed out, `free` notes it before
+ * it gives it back. At the end, with everybody alive finished and every dead worker recovered:
+ *
+ *  1. verify() finds nothing wrong;
+ *  2. what a living worker holds is marked with its slot, so nobody else can hold it;
+ *  3. what is outstanding, orphans aside, is exactly what the living hold;
+ *  4. what a dead worker held is an orphan (or was freed by somebody), and there are no more orphans than that, give or take the
+ *     one item that each dead worker may have had on its way;
+ *  5. every dead worker's slot is free again, at the next generation.
+ */
+import { call, note, runSync, type Program, type Scenario, type Victim, type WorkerEnd } from "../../tools/explore/index.ts";
+import { type Attachment, type Definition, type MiniOptions, type MiniWorld, defineZone, layout, miniWorld } from "./world.ts";
+
+type Steps<T> = Generator<unknown, T, unknown>;
+
+/** Items of 1000 bytes: four a slab, so that slabs run out fast. Buckets of two. */
+export function small(name: string, more: Partial<Parameters<typeof defineZone>[1]> = {}): Definition {
+  return runSync(defineZone(name, { size: 1000, bucket: 2, ...more }));
+}
+
+/** What a worker does, over its attachment. */
+export type Work = (a: Attachment) => Steps<unknown>;
+
+export interface Case extends Omit<Scenario, "build" | "maxKills"> {
+  readonly world: Omit<MiniOptions, "workers" | "opens" | "absent">;
+  /** A worker for each. */
+  readonly works: readonly Work[];
+  /** Deaths in all, recoverers' included; default 0. */
+  readonly kills?: number;
+  /** Recoverers started by each death: they race for the claim. Default 1. */
+  readonly recoverers?: number;
+  /** Whether recoverers have the zones open; default true. */
+  readonly recoverersOpen?: boolean;
+  /** Which zones a worker has open; default: all. */
+  readonly opens?: (worker: number, zone: number) => boolean;
+  /** Items that the set-up left in a worker's hands: addresses by worker. They count as handed to it. */
+  readonly held?: (world: MiniWorld, worker: number) => readonly number[];
+  /** Items in living hands that the marks say belong to somebody else, or to nobody: for cases that free by force. */
+  readonly loose?: boolean;
+  /** How many orphans more than the rule says: items of a slab that died half built. Default 0. */
+  readonly moreOrphans?: number;
+  /** What a recoverer does when all is recovered: it may become the next tenant, or finish something. */
+  readonly afterRecovery?: Work;
+  check?(end: End): void;
+}
+
+/** The end of a schedule, as the check sees it. */
+export interface End {
+  readonly world: MiniWorld;
+  readonly ends: readonly WorkerEnd[];
+  readonly outstanding: number;
+  readonly orphans: number;
+  /** Items in the hands of the living. */
+  readonly living: readonly number[];
+  /** All that was noted beside items, of everybody. */
+  readonly said: readonly unknown[];
+}
+
+/** Workers of a case: the works, then for each generation of deaths a block of recoverers for each work. */
+function recovererOf(c: Case, original: number, generation: number, racer: number): number {
+  const racers = c.recoverers ?? 1;
+  return c.works.length + (generation * c.works.length + original) * racers + racer;
+}
+
+export function numberOfWorkers(c: Case): number {
+  return c.works.length * (1 + (c.kills ?? 0) * (c.recoverers ?? 1));
+}
+
+/** The number at a worker's name's end. */
+function numberIn(name: string): number {
+  return Number(name.replace(/^\D+/, ""));
+}
+
+export function scenario(c: Case): Scenario {
+  const { world: _, works: _works, kills, recoverers: _r, recoverersOpen, opens, held, loose: _l, check: _c, afterRecovery: _a, ...more } = c;
+  return {
+    maxDepth: 6000,
+    ...more,
+    maxKills: kills ?? 0,
+    build() {
+      const world = miniWorld({
+        ...c.world,
+        workers: numberOfWorkers(c),
+        opens: (worker, zone) => (worker < c.works.length ? (opens?.(worker, zone) ?? true) : (recoverersOpen ?? true)),
+      });
+      return {
+        buffer: world.buffer,
+        workers: c.works.map((work, n) => ({
+          name: `worker${n}`,
+          *run() {
+            for (const item of held?.(world, n) ?? []) note(item);
+            return yield* work(world.attach(n));
+          },
+        })),
+        onKill: (victim) => recoverersFor(c, world, victim),
+        check: (ends) => checkEnd(c, world, ends),
+      };
+    },
+  };
+}
+
+/** A death certificate brings a recoverer, or several; a recoverer's death another one, which recovers both. */
+function recoverersFor(c: Case, world: MiniWorld, victim: Victim): Program[] {
+  const chain = victim.chain.map(numberIn);
+  const original = chain.at(-1) as number;
+  const dead = chain.map((worker) => world.names[worker] as number).reverse();
+  return Array.from({ length: c.recoverers ?? 1 }, (_, racer) => {
+    const me = recovererOf(c, original, chain.length - 1, racer);
+    return {
+      name: `recoverer${me}`,
+      *run() {
+        const a = world.attach(me);
+        yield* recover(a, dead);
+        if (c.afterRecovery) return yield* c.afterRecovery(a);
+        return undefined;
+      },
+    };
+  });
+}
+
+/** Recovers the named workers, however often it takes. */
+export function* recover(a: Attachment, names: readonly number[]): Steps<void> {
+  const { slots } = a.core.floor;
+  for (let left = names; left.length > 0; ) {
+    const next: number[] = [];
+    for (const name of left) {
+      yield* call(slots.certify(name));
+      const report = yield* call(a.recovery.run(name));
+      if (report === null ? yield* call(slots.isDead(name)) : !report.done) next.push(name);
+    }
+    left = next;
+    if (left.length > 0) yield* a.world.nap();
+  }
+}
+
+/** Items that a worker's notes leave in its hands. */
+function handsOf(end: WorkerEnd): number[] {
+  const hands = new Set<number>();
+  for (const said of end.notes) {
+    if (typeof said !== "number") continue;
+    if (said > 0) hands.add(said);
+    else hands.delete(-said);
+  }
+  return [...hands];
+}
+
+function checkEnd(c: Case, world: MiniWorld, ends: readonly WorkerEnd[]): void {
+  const verdict = runSync(world.observer.verify());
+  if (!verdict.ok) throw new Error(verdict.problems.slice(0, 4).join("; "));
+  const said = ends.flatMap((end) => end.notes.filter((n) => typeof n !== "number"));
+  const bad = said.find((n) => typeof n === "string" && n.startsWith("bad"));
+  if (bad !== undefined) throw new Error(String(bad));
+  const living: number[] = [];
+  let deadHands = 0;
+  let dead = 0;
+  for (const end of ends) {
+    const worker = numberIn(end.name);
+    const hands = handsOf(end);
+    if (end.status === "killed") {
+      dead++;
+      deadHands += hands.length;
+      const name = world.names[worker] as number;
+      const tenant = runSync(world.observer.core.floor.slots.tenant(worker + 1));
+      if (tenant === name) throw new Error(`${end.name} is dead and its slot was never given back`);
+      continue;
+    }
+    living.push(...hands);
+    if (c.loose) continue;
+    for (const item of hands) {
+      const owner = ownerOf(world, item);
+      if (owner !== worker + 1) throw new Error(`${end.name} holds ${item}, whose owner is slot ${owner}`);
+    }
+  }
+  if (new Set(living).size !== living.length) throw new Error(`an item was handed out twice: ${living.join(", ")}`);
+  const { outstanding, orphans } = verdict;
+  if (!c.loose) {
+    if (outstanding - orphans !== living.length)
+      throw new Error(`${outstanding - orphans} items are in living hands by the marks, ${living.length} by those who hold them`);
+    if (orphans > deadHands + dead + (c.moreOrphans ?? 0)) throw new Error(`${orphans} orphans; the dead held ${deadHands}`);
+  }
+  c.check?.({ world, ends, outstanding, orphans, living, said });
+}
+
+/** Slot that an item is marked with: 0 = free, 127 = orphan, −1 = it is no item of any zone. */
+export function ownerOf(world: MiniWorld, item: number): number {
+  for (const zone of world.observer.zones) {
+    try {
+      return runSync(zone.ownerOf(item));
+    } catch {
+      // Not this zone's.
+    }
+  }
+  return -1;
+}
+
+/** Allocates and tells; 0 when there is none. */
+export function* alloc(a: Attachment, zone = 0): Steps<number> {
+  const item = yield* call((a.zones[zone] as Attachment["zones"][0]).tryAlloc());
+  if (item !== 0) note(item);
+  return item;
+}
+
+/** Tells and frees. */
+export function* free(a: Attachment, item: number, zone = 0): Steps<void> {
+  note(-item);
+  yield* call((a.zones[zone] as Attachment["zones"][0]).free(item));
+}
+
+/** Allocates `count` items, then frees them all. */
+export function pairs(count = 1, zone = 0): Work {
+  return function* (a) {
+    const items: number[] = [];
+    for (let n = 0; n < count; n++) items.push(yield* alloc(a, zone));
+    for (const item of items) if (item !== 0) yield* free(a, item, zone);
+  };
+}
+
+/** Allocates `count` items and keeps them. */
+export function keeps(count = 1, zone = 0): Work {
+  return function* (a) {
+    for (let n = 0; n < count; n++) yield* alloc(a, zone);
+  };
+}
+
+/** In a set-up: gives worker `n` a bucket with items and room, by one pair of its own. */
+export function warm(all: readonly Attachment[], ...workers: number[]): void {
+  for (const n of workers) {
+    const zone = all[n]?.zones[0] as Attachment["zones"][0];
+    runSync(zone.free(runSync(zone.alloc())));
+  }
+}
+
+/** In a set-up: items that worker `n` holds, remembered in the scenario's mailbox from word `at` on. */
+export function hold(a: Attachment, count: number, at = 0, zone = 0): void {
+  for (let n = 0; n < count; n++) {
+    a.world.i32[a.world.mail + at + n] = runSync((a.zones[zone] as Attachment["zones"][0]).alloc());
+  }
+}
+
+/** Frees an item that may be somebody else's already. @returns whether it was freed. */
+export function* tryFree(a: Attachment, item: number, zone = 0): Steps<boolean> {
+  try {
+    yield* call((a.zones[zone] as Attachment["zones"][0]).free(item));
+    return true;
+  } catch (error) {
+    const code = (error as { code?: string }).code;
+    if (code !== "ERR_UMA_DOUBLE_FREE" && code !== "ERR_UMA_ITEM_BUSY") throw error;
+    return false;
+  }
+}
+
+export { layout };
