@@ -1,6 +1,6 @@
 /** Tiers 1 and 2 from above: the spare, the depot, refills from slabs, and calls for attention. */
 import { call, runSync, type Scenario } from "../../tools/explore/index.ts";
-import { alloc, free, hold, keeps, layout, pairs, scenario, small, warm, type Work } from "./cases.ts";
+import { alloc, free, hold, keeps, layout, pairs, reclaims, scenario, small, warm, type Work } from "./cases.ts";
 import type { Attachment, MiniWorld } from "./world.ts";
 
 const z = small("z");
@@ -39,10 +39,6 @@ const turnsOver = (at: number, count: number): Work =>
 const callsForDrain: Work = function* (a) {
   const zone = a.zones[0] as Attachment["zones"][0];
   yield* call(a.closing.call(zone.zone, layout.REASON_DRAIN));
-};
-
-const reclaims: Work = function* (a) {
-  yield* call(a.zones[0]?.reclaim());
 };
 
 /** A full bucket and a spare for worker 0, full buckets in the depot for the others. */

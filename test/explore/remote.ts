@@ -17,6 +17,12 @@ function owned(count: number, ...others: number[]): { zones: (typeof z)[]; setUp
   };
 }
 
+/** What the set-up left in worker 0's hands. */
+const held =
+  (count: number) =>
+  (world: MiniWorld, worker: number): number[] =>
+    worker === 0 ? Array.from({ length: count }, (_, n) => itemOf(world, n)) : [];
+
 const nothing: Work = function* (a) {
   yield* read(a.world.i32, a.world.mail);
 };
@@ -24,12 +30,14 @@ const nothing: Work = function* (a) {
 /** Frees the n-th item of the mailbox, whoever owns it. */
 const frees = (n: number): Work =>
   function* (a) {
+    note(-itemOf(a.world, n));
     yield* call(a.zones[0]?.free(itemOf(a.world, n)));
     note(`freed ${itemOf(a.world, n)}`);
   };
 
 /** Tries to free the first item of the mailbox, and tells whether it was let. */
 const triesToFree: Work = function* (a) {
+  note(-itemOf(a.world));
   const done = yield* tryFree(a, itemOf(a.world));
   note(done ? "freed" : "refused");
 };
@@ -55,11 +63,15 @@ function oneFreed({ world, ends }: End): void {
 
 /** Hands the item on: mark first, then the message. */
 const transfers: Work = function* (a) {
+  // Out of its own hands, and adrift until the addressee takes it up.
+  note(-itemOf(a.world));
+  note(-itemOf(a.world));
   try {
     yield* call(a.zones[0]?.transfer(itemOf(a.world), 2));
   } catch (error) {
     // The addressee has died: the item is the sender's still, unless it died, too.
-    note(`not transferred: ${(error as { code?: string }).code}`);
+    if ((error as { code?: string }).code !== "ERR_UMA_NO_SLOT") throw error;
+    note(itemOf(a.world));
     return;
   }
   yield* write(a.world.i32, a.world.mail + 4, itemOf(a.world));
@@ -69,7 +81,8 @@ const transfers: Work = function* (a) {
 const receives: Work = function* (a) {
   const item = yield* read(a.world.i32, a.world.mail + 4);
   if (item === 0) return;
-  note(`got ${item}`);
+  note(item);
+  note(-item);
   yield* call(a.zones[0]?.free(item));
 };
 
@@ -80,6 +93,7 @@ const adopts: Work = function* (a) {
 };
 
 const swapsHands: Work = function* (a) {
+  note(-itemOf(a.world));
   yield* call(a.zones[0]?.free(itemOf(a.world)));
   yield* alloc(a);
 };
@@ -89,8 +103,8 @@ export const scenarios: Scenario[] = [
     name: "remote: a free against its owner's recovery, one kill",
     world: owned(1, 1),
     works: [nothing, frees(0)],
+    held: held(1),
     kills: 1,
-    loose: true,
     quick: true,
     check: mustBeFree(0),
   }),
@@ -98,8 +112,8 @@ export const scenarios: Scenario[] = [
     name: "remote: a free against its owner's recovery, two kills",
     world: owned(1, 1),
     works: [nothing, frees(0)],
+    held: held(1),
     kills: 2,
-    loose: true,
     quick: true,
     check: mustBeFree(0),
   }),
@@ -107,24 +121,24 @@ export const scenarios: Scenario[] = [
     name: "remote: two frees of two items, one kill",
     world: owned(2, 1, 2),
     works: [pairs(), frees(0), frees(1)],
+    held: held(2),
     kills: 1,
-    loose: true,
     check: mustBeFree(0, 1),
   }),
   scenario({
     name: "remote: two frees of two items, two kills",
     world: owned(2, 1, 2),
     works: [nothing, frees(0), frees(1)],
+    held: held(2),
     kills: 2,
-    loose: true,
     check: mustBeFree(0, 1),
   }),
   scenario({
     name: "remote: two frees of the same item, one kill",
     world: owned(1, 1, 2),
     works: [nothing, triesToFree, triesToFree],
+    held: held(1),
     kills: 1,
-    loose: true,
     quick: true,
     check: oneFreed,
   }),
@@ -132,16 +146,16 @@ export const scenarios: Scenario[] = [
     name: "remote: two frees of the same item, two kills",
     world: owned(1, 1, 2),
     works: [nothing, triesToFree, triesToFree],
+    held: held(1),
     kills: 2,
-    loose: true,
     check: oneFreed,
   }),
   scenario({
     name: "remote: free and alloc while the owner allocates, two kills",
     world: owned(1, 1),
     works: [keeps(1), swapsHands],
+    held: held(1),
     kills: 2,
-    loose: true,
   }),
   scenario({
     name: "remote: dead worker's items freed by policy, against a free",
@@ -153,8 +167,8 @@ export const scenarios: Scenario[] = [
       },
     },
     works: [nothing, triesToFree],
+    held: held(1),
     kills: 2,
-    loose: true,
     check: ({ orphans, ends }) => {
       if (orphans > 0) throw new Error("recovered by a worker with the zone open, and orphans are left");
       if (ends.filter((end) => end.notes.includes("freed")).length > 1) throw new Error("freed twice");
@@ -164,15 +178,15 @@ export const scenarios: Scenario[] = [
     name: "transfer: to a worker that takes it, two kills",
     world: owned(1, 1),
     works: [transfers, receives],
+    held: held(1),
     kills: 2,
-    loose: true,
     quick: true,
   }),
   scenario({
     name: "adoption: two adopt the orphan, two kills",
     world: owned(1, 1, 2),
     works: [nothing, adopts, adopts],
-    held: (world, worker) => (worker === 0 ? [itemOf(world)] : []),
+    held: held(1),
     kills: 2,
     check: ({ ends, world }) => {
       const hands = ends.filter((end) => end.notes.includes(itemOf(world)));
@@ -183,7 +197,7 @@ export const scenarios: Scenario[] = [
     name: "remote: the freer goes on with the item, three workers, one kill",
     world: owned(1, 1, 2),
     works: [pairs(), swapsHands, pairs()],
+    held: held(1),
     kills: 1,
-    loose: true,
   }),
 ];

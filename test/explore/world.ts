@@ -114,7 +114,7 @@ export function miniWorld(options: MiniOptions): MiniWorld {
   for (let worker = 0; worker < count; worker++) {
     const parts = worker === observerSlot ? first : build(worker);
     const zones = options.zones.map((definition, zone) =>
-      (worker === observerSlot || worker < present) && opens(worker, zone)
+      worker === observerSlot || (worker < present && opens(worker, zone))
         ? runSync(parts.registry.open(definition))
         : (undefined as unknown as Zone),
     );
