@@ -287,8 +287,9 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
     if (i32[frame + INTENT_HEADER] !== 0) {
       // Also what was never said to be built: its builder may have died half way through the page table.
       const first = i32[frame + INTENT_EXTENT] >>> PAGE_SHIFT;
-      for (let n = i32[frame + INTENT_PAGES] - 1; n >= 0; n--) i32[pageTable + ((first + n) << 2) + PTE_TAG] = 0;
+      // First it is no slab any more, else who recovers us would link one that the page table has half forgotten.
       i32[frame + INTENT_SPARE] = 0;
+      for (let n = i32[frame + INTENT_PAGES] - 1; n >= 0; n--) i32[pageTable + ((first + n) << 2) + PTE_TAG] = 0;
       if (pools.giveHeader(i32[keg + KEG_HEADER_BYTES], frame + INTENT_HEADER) !== OK) return BUSY;
     }
     if (!hasSupplierOf(frame, handle)) {

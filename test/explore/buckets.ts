@@ -105,14 +105,14 @@ export const scenarios: Scenario[] = [
     works: [turnsOver(0, 5), turnsOver(5, 5)],
     held: heldBy(5, 5),
     kills: 2,
-    preemptionBound: 2,
+    bounds: { preemptionBound: 2 },
   }),
   scenario({
     name: "bucket: no buckets at all, three workers, one kill",
     world: { zones: [small("n", { bucket: 0 })], setUp: (_all, observer) => runSync(observer.zones[0]?.prealloc(4)) },
     works: [pairs(), pairs(), pairs()],
     kills: 1,
-    preemptionBound: 2,
+    bounds: { preemptionBound: 2 },
   }),
   scenario({
     name: "bucket: at the limit, two workers, one kill",
@@ -146,6 +146,6 @@ export const scenarios: Scenario[] = [
     world: { zones: [z], setUp: stocked(4) },
     works: [reclaims, pairs(1)],
     kills: 2,
-    preemptionBound: 2,
+    bounds: { preemptionBound: 2 },
   }),
 ];

@@ -27,7 +27,11 @@ const ORPHAN: number = layout.MARK_ORPHAN;
 /** What a worker does, over its attachment. */
 export type Work = (a: Attachment) => Steps<unknown>;
 
-export interface Case extends Omit<Scenario, "build" | "maxKills"> {
+export interface Case {
+  readonly name: string;
+  readonly quick?: boolean;
+  /** Where it does not end in the time: a preemption bound, or seconds. */
+  readonly bounds?: Pick<Scenario, "preemptionBound" | "maxSeconds" | "maxStates" | "earlyTimeouts">;
   readonly world: Omit<MiniOptions, "workers" | "opens" | "absent">;
   /** A worker for each. */
   readonly works: readonly Work[];
@@ -47,7 +51,7 @@ export interface Case extends Omit<Scenario, "build" | "maxKills"> {
   readonly moreOrphans?: number;
   /** What a recoverer does when all is recovered: it may become the next tenant, or finish something. */
   readonly afterRecovery?: Work;
-  check?(end: End): void;
+  readonly check?: (end: End) => void;
 }
 
 /** The end of a schedule, as the check sees it. */
@@ -78,23 +82,24 @@ function numberIn(name: string): number {
 }
 
 export function scenario(c: Case): Scenario {
-  const { world: _, works: _works, kills, recoverers: _r, recoverersOpen, opens, held, loose: _l, check: _c, afterRecovery: _a, ...more } = c;
   return {
+    ...c.bounds,
+    name: c.name,
     maxDepth: 6000,
-    ...more,
-    maxKills: kills ?? 0,
+    maxKills: c.kills ?? 0,
+    quick: c.quick ?? false,
     build() {
       const world = miniWorld({
         ...c.world,
         workers: numberOfWorkers(c),
-        opens: (worker, zone) => (worker < c.works.length ? (opens?.(worker, zone) ?? true) : (recoverersOpen ?? true)),
+        opens: (worker, zone) => (worker < c.works.length ? (c.opens?.(worker, zone) ?? true) : (c.recoverersOpen ?? true)),
       });
       return {
         buffer: world.buffer,
         workers: c.works.map((work, n) => ({
           name: `worker${n}`,
           *run() {
-            for (const item of held?.(world, n) ?? []) note(item);
+            for (const item of c.held?.(world, n) ?? []) note(item);
             return yield* work(world.attach(n));
           },
         })),
@@ -155,7 +160,7 @@ function checkEnd(c: Case, world: MiniWorld, ends: readonly WorkerEnd[]): void {
   if (!verdict.ok) throw new Error(verdict.problems.slice(0, 4).join("; "));
   const said = ends.flatMap((end) => end.notes.filter((n) => typeof n !== "number"));
   const bad = said.find((n) => typeof n === "string" && n.startsWith("bad"));
-  if (bad !== undefined) throw new Error(String(bad));
+  if (typeof bad === "string") throw new Error(bad);
   const living: number[] = [];
   let deadHands = 0;
   let dead = 0;

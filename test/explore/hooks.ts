@@ -29,7 +29,7 @@ function* step(what: string, item: number, views: Views, from: number, to: numbe
 }
 
 /** A generator function in a hook's clothes: the explorer runs it a step at a time. */
-type Hook = (item: number, ...rest: never[]) => void;
+type Hook = () => void;
 const ctor = function* (item: number, _arg: unknown, views: Views) {
   yield* step("ctor", item, views, BORN, MADE);
 } as unknown as Hook;
@@ -69,12 +69,14 @@ function states(hasCtor: boolean): (end: End) => void {
     for (const { item, owner } of kegItems) {
       const found = world.i32[item >> 2] as number;
       if (owner === 0 && found !== BORN) throw new Error(`the free item ${item} is in state ${found.toString(16)}`);
-      if (living.includes(item) && found !== (hasCtor ? MADE : BORN)) throw new Error(`the item ${item} in use is in state ${found.toString(16)}`);
+      if (living.includes(item) && found !== (hasCtor ? MADE : BORN))
+        throw new Error(`the item ${item} in use is in state ${found.toString(16)}`);
     }
     // Of any item: never more finis than inits (one may have been at the set-up), never more dtors than ctors.
     for (const { item } of kegItems) {
       const count = (what: string): number => said.filter((s) => s === `${what} ${item}`).length;
-      if (count("fini") > count("init") + 1) throw new Error(`${count("fini")} calls of fini for the item ${item}, ${count("init")} of init`);
+      if (count("fini") > count("init") + 1)
+        throw new Error(`${count("fini")} calls of fini for the item ${item}, ${count("init")} of init`);
       if (count("dtor") > count("ctor")) throw new Error(`${count("dtor")} calls of dtor for the item ${item}, ${count("ctor")} of ctor`);
     }
   };
@@ -178,6 +180,6 @@ export const scenarios: Scenario[] = [
     kills: 1,
     recoverersOpen: false,
     moreOrphans: 4,
-    preemptionBound: 2,
+    bounds: { preemptionBound: 2 },
   }),
 ];

@@ -47,7 +47,8 @@ function mustBeFree(...items: number[]): (end: End) => void {
     for (const n of items) {
       const item = itemOf(world, n);
       const freer = ends.find((end) => end.notes.includes(`freed ${item}`));
-      if (freer && ownerOf(world, item) !== 0) throw new Error(`${freer.name} freed ${item}, which belongs to slot ${ownerOf(world, item)}`);
+      if (freer && ownerOf(world, item) !== 0)
+        throw new Error(`${freer.name} freed ${item}, which belongs to slot ${ownerOf(world, item)}`);
     }
   };
 }

@@ -110,7 +110,7 @@ export function miniWorld(options: MiniOptions): MiniWorld {
   runSync(declareReady(cells));
   const opens = options.opens ?? (() => true);
   const attachments: Attachment[] = [];
-  const world = { buffer, i32: new Int32Array(buffer), u8: new Uint8Array(buffer), names, mail } as MiniWorld;
+  const world = { buffer, i32: new Int32Array(buffer), u8: new Uint8Array(buffer), names, mail } as unknown as MiniWorld;
   for (let worker = 0; worker < count; worker++) {
     const parts = worker === observerSlot ? first : build(worker);
     const zones = options.zones.map((definition, zone) =>
