@@ -39,6 +39,7 @@ import {
   ZONE_BUCKET_CAP,
   ZONE_BUCKET_MAX,
   ZONE_CONTENTIONS,
+  ZONE_DEPOT_CAP,
   ZONE_DEPOT_ITEMS,
   ZONE_DEPOT_MAX,
   ZONE_DEPOT_MIN,
@@ -49,7 +50,6 @@ import {
   ZONE_FULL_TAIL,
   ZONE_ITEMS,
   ZONE_LIMIT,
-  ZONE_MAXCACHE,
 } from "../backend/memory/layout.ts";
 import type { KegHandle, Kegs } from "./keg.ts";
 import { BUSY, EMPTY, LIMIT, OK, type Outcome } from "./outcome.ts";
@@ -316,7 +316,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
 
   /** Whether `count` more items would be too many for the depot: then they go back to their slabs. */
   function depotIsFull(zone: number, count: number): boolean {
-    const max = i32[zone + ZONE_MAXCACHE];
+    const max = i32[zone + ZONE_DEPOT_CAP];
     return max > 0 && i32[zone + ZONE_DEPOT_ITEMS] + count > max;
   }
 

@@ -35,6 +35,7 @@ import {
   ZONE_BUCKET_CAP,
   ZONE_BUCKET_MAX,
   ZONE_BUCKET_MIN,
+  ZONE_DEPOT_CAP,
   ZONE_FLAGS,
   ZONE_HOOKS,
   ZONE_ID,
@@ -188,6 +189,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     i32[zone + ZONE_BUCKET_MAX] = range.max;
     i32[zone + ZONE_LIMIT] = d.limit;
     i32[zone + ZONE_MAXCACHE] = d.maxCache;
+    i32[zone + ZONE_DEPOT_CAP] = d.maxCache;
     i32[zone + ZONE_NAME_LENGTH] = name.length;
     u8.set(name, (zone + ZONE_NAME) << 2);
     i32[keg + KEG_TAG] = tag;

@@ -302,7 +302,7 @@ export const ZONE_LIMIT = 32;
 export const ZONE_ITEMS = 33;
 export const ZONE_SLEEPERS = 34;
 export const ZONE_WAKE = 35;
-/** Items in the depot at most; 0 = no bound. */
+/** Items in the depot at most, by definition; 0 = no bound. */
 export const ZONE_MAXCACHE = 36;
 export const ZONE_CONTENTIONS = 37;
 export const ZONE_EXCHANGES = 38;
@@ -312,6 +312,8 @@ export const ZONE_SECONDARIES = 41;
 export const ZONE_SMR = 42;
 /** Dying, and the last opener has gone: name of the worker that takes it apart. Under the control lock. */
 export const ZONE_CLOSER = 43;
+/** Items in the depot at most, now (0 = no bound): MAXCACHE, until something better is known. Under the keg's lock. */
+export const ZONE_DEPOT_CAP = 44;
 /** UTF-8 name: length in bytes, then the bytes. */
 export const ZONE_NAME_LENGTH = 63;
 export const ZONE_NAME = 64;

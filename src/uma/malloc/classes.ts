@@ -55,9 +55,9 @@ export function bucketItems(size: number): number {
 }
 
 /** Items of the depot of such a class: what is more goes back to the slabs, where it can become whole pages again. */
-const DEPOT_BUCKETS = 4;
+export const DEPOT_BUCKETS = 4;
 
 /** The classes' zones, in the order of CLASS_SIZES: every thread imports the same ones. */
 export const CLASS_ZONES: readonly ZoneDefinition[] = CLASS_SIZES.map((size) =>
-  defineZone(`${ZONE_PREFIX}${size}`, { size, bucket: bucketItems(size), maxCache: DEPOT_BUCKETS * bucketItems(size) }),
+  defineZone(`${ZONE_PREFIX}${size}`, { size, maxCache: DEPOT_BUCKETS * bucketItems(size) }),
 );

@@ -10,7 +10,7 @@
  *
  * **Buckets.** What lies in a worker's buckets and in the depot is held, too, and saves time in proportion; so both may hold a
  * share of the class's items, or a small fixed amount if that is more. A class that has grown or shrunk gets new bounds at the
- * same moments.
+ * same moments; the first come with its first slab, before there is anything to hold.
  *
  * The pages themselves come from the default supplier; only this thread's zone handles carry the thrifty one, and recovery by
  * a thread without it gives the same pages back in the same way.
@@ -27,16 +27,15 @@ import {
   KEG_ZONE,
   PAGE_BYTES,
   ZONE_BUCKET_CAP,
-  ZONE_BUCKET_MAX,
+  ZONE_DEPOT_CAP,
   ZONE_DEPOT_ITEMS,
-  ZONE_MAXCACHE,
 } from "../../backend/memory/layout.ts";
 import { NO_PAGES, type PageSupplier } from "../../backend/supplier/page-supplier.ts";
 import type { Heap } from "../../backend/vmem/heap.ts";
 import type { Caches } from "../cache.ts";
 import type { Kegs } from "../keg.ts";
 import type { Zone } from "../zone.ts";
-import { bucketItems } from "./classes.ts";
+import { DEPOT_BUCKETS, bucketItems } from "./classes.ts";
 
 /** Pages taken between two looks at what lies idle. */
 const LOOK_PAGES = 32;
@@ -118,8 +117,7 @@ export function createThrift(
     if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return;
     try {
       set(zone + ZONE_BUCKET_CAP, cap);
-      set(zone + ZONE_BUCKET_MAX, cap);
-      set(zone + ZONE_MAXCACHE, Math.max(4 * cap, items >>> DEPOT_SHIFT));
+      set(zone + ZONE_DEPOT_CAP, Math.max(DEPOT_BUCKETS * cap, items >>> DEPOT_SHIFT));
       commit();
     } finally {
       locks.release();

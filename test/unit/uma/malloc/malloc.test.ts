@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { UmaError } from "../../../../src/backend/memory/errors.ts";
 import { PAGE_BYTES } from "../../../../src/backend/memory/layout.ts";
-import { defineZone } from "../../../../src/uma/definition.ts";
+import { defineZone, type ZoneDefinition } from "../../../../src/uma/definition.ts";
+import { CLASS_ZONES } from "../../../../src/uma/malloc/classes.ts";
 import { type Malloc, createMalloc } from "../../../../src/uma/malloc/malloc.ts";
 import { Uma } from "../../../../src/uma/uma.ts";
 
@@ -262,6 +263,18 @@ describe("free", () => {
     other.free(large);
     expect(heap.stats().used).toBe(0);
   });
+});
+
+test("a class whose bounds have grown with its items can be opened, used and freed from by others", () => {
+  const items = Array.from({ length: 20_000 }, () => heap.malloc(100));
+  expect(uma.stats().zones.find((z) => z.name === "malloc-112")?.bucketSize).toBeGreaterThan(100);
+  uma.open(CLASS_ZONES.find((d) => d.size === 112) as ZoneDefinition).close();
+  const other = createMalloc(uma);
+  for (const p of items) other.free(p);
+  const again = other.malloc(100);
+  expect(other.usableSize(again)).toBe(112);
+  other.free(again);
+  expect(heap.stats().used).toBe(0);
 });
 
 describe("alignedAlloc", () => {
