@@ -68,7 +68,12 @@ export function createCore(floor: Floor): Core {
 export function finishUnfinished(core: Core): void {
   const { unfinished } = core;
   for (let n = unfinished.length; n > 0; n--) {
-    const { zone, item } = unfinished.shift() as Core["unfinished"][number];
-    if (!zone.settle(item)) unfinished.push({ zone, item });
+    const entry = unfinished.shift() as Core["unfinished"][number];
+    let done = false;
+    try {
+      done = entry.zone.settle(entry.item);
+    } finally {
+      if (!done) unfinished.push(entry);
+    }
   }
 }

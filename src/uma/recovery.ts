@@ -60,7 +60,7 @@ import {
 import { generationOf, slotOf } from "../backend/memory/names.ts";
 import { BUCKET_WORDS_OF_LINE } from "./census.ts";
 import type { Closing } from "./closing.ts";
-import type { Core } from "./core.ts";
+import { type Core, finishUnfinished } from "./core.ts";
 import { FLAG_FREE_ON_DEATH, FLAG_UNCHECKED } from "./definition.ts";
 import { HOOK_INIT } from "./hooks.ts";
 import type { KegHandle } from "./keg.ts";
@@ -180,8 +180,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       const zone = registry.recordOf(id);
       if (zone === 0 || Atomics.load(i32, zone + ZONE_ORPHANS) === 0) continue;
       closing.call(zone, REASON_ORPHANS);
-      const z = core.open[id];
-      if (z !== undefined && z.zone === zone) Atomics.or(i32, z.line + LINE_REASONS, REASON_ORPHANS);
+      if (registry.isOpenBy(floor.slotWord, id)) Atomics.or(i32, records.lineOf(floor.slotWord, id) + LINE_REASONS, REASON_ORPHANS);
     }
   }
 
@@ -382,22 +381,16 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     const report = begun.get(me) ?? emptyReport(me);
     begun.set(me, report);
     // What waits to be put back is BUSY in this worker's name: it must not be taken for half destroyed.
-    if (!settleAll()) return report;
+    finishUnfinished(core);
+    if (core.unfinished.length > 0) return report;
     const at = slots.wordOf(mySlot);
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     sweepMarks(at, mySlot, report);
     i32[at + SLOT_RECOVERY_PHASE] = 0;
-    report.done = sweepBlocks(me, report) === OK && settleAll();
+    finishUnfinished(core);
+    report.done = sweepBlocks(me, report) === OK && core.unfinished.length === 0;
     callForOrphans();
     return report;
-  }
-
-  function settleAll(): boolean {
-    for (let n = core.unfinished.length; n > 0; n--) {
-      const { zone, item } = core.unfinished.shift() as Core["unfinished"][number];
-      release(zone, item);
-    }
-    return core.unfinished.length === 0;
   }
 
   function finishOrphans(z: Zone): void {

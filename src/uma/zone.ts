@@ -257,7 +257,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
   function uncountAlloc(z: Zone): void {
     // A ctor that has closed its zone: the line is not its own any more.
     if (z.closed) return;
-    const line = z.line;
+    const line = z.hurt === 0 ? z.line : z.hurt;
     const n = i32[line + LINE_ALLOCS];
     if (n !== 0) {
       i32[line + LINE_ALLOCS] = n - 1;
@@ -279,6 +279,11 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
   }
 
   function putUnguarded(z: Zone, p: number): boolean {
+    // A hook's exception may have come between: its transaction is undone first, as at the beginning of every slow path.
+    if (z.hurt !== 0) {
+      locks.mend();
+      heal(z);
+    }
     // No buckets: a hook has closed or destroyed the zone, or its init or fini is running, which hides them.
     if (z.closed || z.inHook > 0) return caches.giveSingle(z, p) === OK;
     const line = z.line;
@@ -389,6 +394,8 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     }
 
     settle(item: number): boolean {
+      // An exception may have come after it was done.
+      if (this.checks && u8[markIndex(this, item)] !== MINE_BUSY) return true;
       return put(this, item);
     }
 
@@ -652,10 +659,6 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
             core.failure = REFUSED;
             if (must) throw failed(this);
             return 0;
-          }
-          if (this.closed) {
-            this.refused(p);
-            throw closedError(this);
           }
         }
         if (this.checks) u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;

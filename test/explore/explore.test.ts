@@ -15,7 +15,10 @@ test("the quick scenarios hold at every state that is reached", { timeout: 300_0
   const args = ["tools/explore/cli.ts", "test/explore/scenarios.ts", "--quick", "--seconds", "6", "--json", json];
   const { stdout } = await promisify(execFile)(tsx, args, { cwd: root }).catch((error: { stdout: string }) => error);
   const results = JSON.parse(readFileSync(json, "utf8")) as Exploration[];
-  expect(results.filter((result) => result.outcome === "violated").map((result) => result.scenario), stdout).toEqual([]);
+  expect(
+    results.filter((result) => result.outcome === "violated").map((result) => result.scenario),
+    stdout,
+  ).toEqual([]);
   expect(results.length).toBeGreaterThan(5);
   for (const result of results) expect([result.scenario, result.schedules > 0]).toEqual([result.scenario, true]);
 });
