@@ -30,15 +30,25 @@ export function zoneDefinitions(tree, violations, point) {
     ctor(item, _arg, v) {
       must(v.i32[item >> 2] === MAGIC && v.i32[(item >> 2) + 1] === 0);
       v.i32[(item >> 2) + 1] = 1;
-      point("ctor");
+      try {
+        point("ctor");
+      } catch (error) {
+        // A ctor that throws refuses the item, which is as it was before.
+        v.i32[(item >> 2) + 1] = 0;
+        throw error;
+      }
       v.i32[(item >> 2) + 1] = 2;
     },
     /** @param {number} item @param {unknown} _arg @param {{ i32: Int32Array }} v */
     dtor(item, _arg, v) {
       must(v.i32[item >> 2] === MAGIC && v.i32[(item >> 2) + 1] === 2);
       v.i32[(item >> 2) + 1] = 3;
-      point("dtor");
-      v.i32[(item >> 2) + 1] = 0;
+      try {
+        point("dtor");
+      } finally {
+        // The item is freed even if dtor throws.
+        v.i32[(item >> 2) + 1] = 0;
+      }
     },
     /** @param {number} item @param {{ i32: Int32Array }} v */
     fini(item, v) {

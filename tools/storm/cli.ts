@@ -1,0 +1,48 @@
+/**
+ * `npm run storm -- --minutes N --seed S`: workers at full speed, terminated at random and replaced; and out of memory at every
+ * allocation in turn. Exit code 1 if anything was lost, duplicated or stuck.
+ */
+import { rmSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { buildCrashTrees } from "../crash/trees.ts";
+import { runStorm, type StormTally } from "./storm.ts";
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: "string", default: "1" },
+      seed: { type: "string", default: String(Date.now() % 1_000_000) },
+      workers: { type: "string", default: "3" },
+    },
+  });
+  const seed = Number(values.seed);
+  const name = `storm-${process.pid}`;
+  const { dist } = buildCrashTrees(name);
+  console.log(`storm: seed ${seed}, ${values.minutes} minutes, ${values.workers} workers at a time`);
+  const started = performance.now();
+  let told = 0;
+  const progress = (tally: StormTally): void => {
+    if (performance.now() - told < 15_000) return;
+    told = performance.now();
+    console.log(`storm: ${Math.round((told - started) / 1000)} s, ${line(tally)}`);
+  };
+  const tally = await runStorm({ dist, seed, milliseconds: Number(values.minutes) * 60_000, workers: Number(values.workers), progress });
+  rmSync(`build/${name}`, { recursive: true, force: true });
+  console.log(`storm: ${line(tally)}`);
+  for (const [end, count] of Object.entries(tally.ends).sort()) console.log(`  ${String(count).padStart(6)}  ${end}`);
+  const count = (word: RegExp): number => tally.problems.filter((problem) => word.test(problem)).length;
+  console.log(
+    `storm: ${count(/lost/)} lost, ${count(/duplicated|twice/)} duplicated, ${count(/stuck/)} stuck, ${tally.problems.length} wrong in all`,
+  );
+  for (const problem of tally.problems) console.log(`  ${problem}`);
+  process.exit(tally.problems.length === 0 ? 0 : 1);
+}
+
+function line(tally: StormTally): string {
+  return (
+    `${tally.operations} operations, ${tally.recoveries} workers ended and recovered (${tally.repeats} tries repeated), ` +
+    `${tally.calms} calms, ${tally.overflows} stack overflows; items of the dead: ${tally.kept} kept, ${tally.freed} freed, ${tally.remade} made anew`
+  );
+}
+
+void main();
