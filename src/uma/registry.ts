@@ -247,6 +247,8 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
         pages === null ? core.arenaPages : createUserPages(floor, pages, definition.freePages as NonNullable<ZoneDefinition["freePages"]>),
     });
     core.open[id] = made;
+    // A closing of this very zone that was cut short is overtaken: it must not end the opening that has just been made.
+    for (let n = core.closings.length - 1; n >= 0; n--) if (core.closings[n]?.zone === zone) core.closings.splice(n, 1);
     // Items may have been left for a worker that has the zone open: this one is.
     if (Atomics.load(i32, zone + ZONE_ORPHANS) !== 0) Atomics.or(i32, made.line + LINE_REASONS, REASON_ORPHANS);
     return made;

@@ -5,6 +5,7 @@
 import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { buildCrashTrees } from "../crash/trees.ts";
+import { DENIALS, type DenialOutcome, denyEach, fillUp } from "./denials.ts";
 import { runStorm, type StormTally } from "./storm.ts";
 
 async function main(): Promise<void> {
@@ -19,6 +20,7 @@ async function main(): Promise<void> {
   const name = `storm-${process.pid}`;
   const { dist } = buildCrashTrees(name);
   console.log(`storm: seed ${seed}, ${values.minutes} minutes, ${values.workers} workers at a time`);
+  const refused = refusals();
   const started = performance.now();
   let told = 0;
   const progress = (tally: StormTally): void => {
@@ -29,13 +31,28 @@ async function main(): Promise<void> {
   const tally = await runStorm({ dist, seed, milliseconds: Number(values.minutes) * 60_000, workers: Number(values.workers), progress });
   rmSync(`build/${name}`, { recursive: true, force: true });
   console.log(`storm: ${line(tally)}`);
-  for (const [end, count] of Object.entries(tally.ends).sort()) console.log(`  ${String(count).padStart(6)}  ${end}`);
-  const count = (word: RegExp): number => tally.problems.filter((problem) => word.test(problem)).length;
+  for (const [end, count] of Object.entries(tally.ends).sort(([a], [b]) => a.localeCompare(b)))
+    console.log(`  ${String(count).padStart(6)}  ${end}`);
+  const problems = [...refused, ...tally.problems];
+  const count = (word: RegExp): number => problems.filter((problem) => word.test(problem)).length;
   console.log(
-    `storm: ${count(/lost/)} lost, ${count(/duplicated|twice/)} duplicated, ${count(/stuck/)} stuck, ${tally.problems.length} wrong in all`,
+    `storm: ${count(/lost/)} lost, ${count(/duplicated|twice/)} duplicated, ${count(/stuck/)} stuck, ${problems.length} wrong in all`,
   );
-  for (const problem of tally.problems) console.log(`  ${problem}`);
-  process.exit(tally.problems.length === 0 ? 0 : 1);
+  for (const problem of problems) console.log(`  ${problem}`);
+  process.exit(problems.length === 0 ? 0 : 1);
+}
+
+/** Everything that can be refused, at every request in turn. */
+function refusals(): string[] {
+  const problems: string[] = [];
+  const tell = (what: string, { denied, problems: found }: DenialOutcome): void => {
+    console.log(`  ${String(denied).padStart(6)}  ${what}${found.length === 0 ? "" : `: ${found.length} WRONG`}`);
+    problems.push(...found);
+  };
+  console.log("storm: requests refused, one at a time, each in a new memory");
+  for (const denial of DENIALS) tell(denial, denyEach(denial));
+  tell("memories filled to the brim, with 0, 1, 2, … pages left", fillUp(60));
+  return problems;
 }
 
 function line(tally: StormTally): string {

@@ -18,9 +18,12 @@ export const STOLEN = 3;
 /** Operations done, by all workers that lived long enough to say so. */
 export const OPERATIONS = 4;
 export const OVERFLOWS = 5;
-/** The item at which DUPLICATED or STOLEN was last counted, and the stamp met there. */
+/** Where DUPLICATED or STOLEN was first counted: the item, the stamp met there, who met it, in which zone, doing what. */
 export const BAD_ITEM = 6;
 export const BAD_STAMP = 7;
+export const BAD_BY = 8;
+export const BAD_ZONE = 9;
+export const BAD_ACTION = 10;
 /** Memory slot of each worker of the storm, 0 = none. */
 export const SLOT_OF = 16;
 export const MOST_WORKERS = 16;

@@ -12,8 +12,11 @@ import { Worker } from "node:worker_threads";
 import type * as Library from "../../src/index.ts";
 import { zoneDefinitions } from "../crash/zones.js";
 import {
+  BAD_ACTION,
+  BAD_BY,
   BAD_ITEM,
   BAD_STAMP,
+  BAD_ZONE,
   DUPLICATED,
   LEDGER_HEAD,
   MAIL,
@@ -153,7 +156,7 @@ class Storm {
     const one: Running = { w, worker, ticket, stamp, exit };
     this.running.set(w, one);
     // A fifth of them while they load or attach, the others at work.
-    if (end === "terminate") setTimeout(() => void worker.terminate(), this.random(5) === 0 ? this.random(60) : 60 + this.random(250));
+    if (end === "terminate") setTimeout(() => void worker.terminate(), this.random(5) === 0 ? this.random(60) : 50 + this.random(120));
     void exit.then(() => this.bury(one, end));
   }
 
@@ -266,7 +269,8 @@ class Storm {
 
   private checkCounters(): void {
     const { control } = this;
-    const at = (what: string): string => `${what}; the last at ${control[BAD_ITEM]}, where the stamp was ${control[BAD_STAMP]}`;
+    const at = (what: string): string =>
+      `${what}; first the item ${control[BAD_ITEM]} of zone "${this.zones[control[BAD_ZONE] ?? 0]?.name}", by ${control[BAD_BY]} in action ${control[BAD_ACTION]}, with the stamp ${control[BAD_STAMP]}`;
     if (control[DUPLICATED] !== 0) this.say(at(`duplicated: ${control[DUPLICATED]} items were handed out twice`));
     if (control[STOLEN] !== 0) this.say(at(`duplicated: ${control[STOLEN]} items were another's when their holder freed them`));
     if (control[VIOLATIONS] !== 0) this.say(`${control[VIOLATIONS]} hooks ran out of order`);

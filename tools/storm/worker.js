@@ -5,8 +5,11 @@
  */
 import { workerData } from "node:worker_threads";
 import {
+  BAD_ACTION,
+  BAD_BY,
   BAD_ITEM,
   BAD_STAMP,
+  BAD_ZONE,
   DUPLICATED,
   LEDGER_HEAD,
   LEDGER_IN_FLIGHT,
@@ -60,6 +63,7 @@ const EXPECTED = new Set([
 ]);
 
 let operations = 0;
+let action = 0;
 let reached = 0;
 for (let step = 0; Atomics.load(control, STOP) === 0; step++) {
   if (step === endAfter) finish();
@@ -96,14 +100,29 @@ function unstamp(item) {
 
 /** @param {number} counter @param {number} item @param {number} met */
 function bad(counter, item, met) {
-  control[BAD_ITEM] = item;
-  control[BAD_STAMP] = met;
+  // The first is the one to look at: what follows may follow from it.
+  if (Atomics.compareExchange(control, BAD_ITEM, 0, item) === 0) {
+    control[BAD_STAMP] = met;
+    control[BAD_BY] = stamp;
+    control[BAD_ACTION] = action;
+    control[BAD_ZONE] = zones.findIndex((zone) => owns(zone, item));
+  }
   Atomics.add(control, counter, 1);
+}
+
+/** @param {any} zone @param {number} item */
+function owns(zone, item) {
+  try {
+    zone.ownerOf(item);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function act() {
   const z = random(zones.length);
-  const action = random(1000);
+  action = random(1000);
   if (action < 800) burst(z, 1 + random(24));
   else if (action < 880) mail(z);
   else if (action < 940) take(z);
@@ -304,10 +323,12 @@ function leave() {
     for (let k = 0; k < PLACES; k++) {
       const at = placeOf(z, k);
       const item = control[at];
-      // Of a zone with checks off everything must be given back: nobody knows whose it was.
-      if (item <= 0 || (checked[z] && random(4) === 0)) continue;
+      if (item <= 0) continue;
+      // Detaching may free what is forgotten here.
       control[at] = -item;
       unstamp(item);
+      // Of a zone with checks off everything must be given back: nobody knows whose it was.
+      if (checked[z] && random(4) === 0) continue;
       zones[z].free(item);
       control[at] = 0;
     }
