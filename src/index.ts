@@ -12,13 +12,29 @@ export {
   SLAB_OFFP,
   SLAB_PRIV,
 } from "./backend/supplier/page-supplier.ts";
-export { type DeathPolicy, type ZoneDefinition, type ZoneOptions, defineZone } from "./uma/definition.ts";
+export type { DeathPolicy, ZoneDefinition, ZoneOptions } from "./uma/definition.ts";
 export type { Ctor, Dtor, Fini, Init, Views } from "./uma/hooks.ts";
 export { type Malloc, createMalloc } from "./uma/malloc/malloc.ts";
 export type { ClassStatistics, MallocStatistics } from "./uma/malloc/statistics.ts";
 export type { Failure } from "./uma/outcome.ts";
 export type { Leftovers, RecoveryReport } from "./uma/recovery.ts";
 export { type MemoryStatistics, type WorkerStatistics, type ZoneStatistics, zoneTable } from "./uma/statistics.ts";
+export type { Cells } from "./uma/typed/array.ts";
+export {
+  type ExtraOptions,
+  type NamedDefinition,
+  type TypedDefinition,
+  type TypedOptions,
+  type ViewOfZone,
+  type ZoneOf,
+  defineZone,
+} from "./uma/typed/define.ts";
+export type { FieldType, Handle, Item, Scalar } from "./uma/typed/field.ts";
+export type { Handles } from "./uma/typed/handles.ts";
+export { bool, enumOf, f32, f64, i16, i32, i64, i8, ref, u16, u32, u64, u8 } from "./uma/typed/scalars.ts";
+export { type Fields, type InputFields, type PlainFields, type Struct, array, struct } from "./uma/typed/struct.ts";
+export { type TextOptions, text } from "./uma/typed/text.ts";
+export type { Column, TypedZone, View } from "./uma/typed/zone.ts";
 export { type AttachOptions, type CreateOptions, type ExitingWorker, type Ticket, Uma } from "./uma/uma.ts";
 export type { Verdict } from "./uma/verify.ts";
 export type { DestroyOptions, LeakReport, Reclaimed, Zone } from "./uma/zone.ts";

@@ -17,6 +17,7 @@ declare class TextEncoder {
 }
 
 declare class TextDecoder {
+  constructor(label?: string, options?: { ignoreBOM?: boolean; fatal?: boolean });
   /** Browsers refuse views of shared memory: copy the bytes first. */
   decode(bytes: Uint8Array<ArrayBuffer>): string;
 }

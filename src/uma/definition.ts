@@ -8,7 +8,9 @@ import { optionError } from "../backend/memory/errors.ts";
 import { MAX_MEMORY_BYTES } from "../backend/memory/buffer.ts";
 import { BUCKET_MAX_ITEMS, PAGE_BYTES, ZONE_NAME_BYTES } from "../backend/memory/layout.ts";
 import type { AllocPages, FreePages } from "../backend/supplier/page-supplier.ts";
+import type { Core } from "./core.ts";
 import { type Ctor, type Dtor, type Fini, HOOK_CTOR, HOOK_DTOR, HOOK_FINI, HOOK_INIT, HOOK_PAGES, type Init } from "./hooks.ts";
+import type { Zone, ZonePlace } from "./zone.ts";
 
 /** What happens to the items that a dead worker had allocated and not freed. */
 export type DeathPolicy = "keep" | "free";
@@ -46,11 +48,20 @@ export interface ZoneOptions {
   readonly freePages?: FreePages;
 }
 
-/** A checked definition; make one with {@link defineZone}. */
-export interface ZoneDefinition {
+/**
+ * A checked definition; make one with {@link defineZone}.
+ * @typeParam Z - what `uma.open` makes of it.
+ */
+export interface ZoneDefinition<Z = Zone> {
   readonly name: string;
   readonly size: number;
   readonly align: number;
+  /** Bytes behind each item that are the library's own (a generation, a canary): no zeroing ever touches them. */
+  readonly hidden: number;
+  /** The generation that the hot path counts up at a free, where dtor would do nothing else; null: it does not. */
+  readonly counting: CountingPlace | null;
+  /** What a definition brings that knows more of its items than their size; null for one that does not. */
+  readonly face: Face<Z> | null;
   readonly ctor: Ctor | null;
   readonly dtor: Dtor | null;
   readonly init: Init | null;
@@ -61,6 +72,31 @@ export interface ZoneDefinition {
   readonly maxCache: number;
   readonly allocPages: AllocPages | null;
   readonly freePages: FreePages | null;
+}
+
+/** Where items have a generation word, what a free adds to it, and where it leaves the hot path (see uma/typed/handles.ts). */
+export interface CountingPlace {
+  /** Bytes from the item's first; a multiple of 8. */
+  readonly at: number;
+  readonly step: number;
+  readonly end: number;
+}
+
+/**
+ * The face of a zone: what a definition adds to the plain zone when a thread opens it. Hooks that work on fields need the views of
+ * one memory, and a thread may be attached to several; so such a definition is bound to each attachment anew.
+ */
+export interface Face<Z> {
+  /** What all openers must agree on beyond sizes and hooks; never 0. */
+  readonly hash: number;
+  bind(definition: ZoneDefinition, core: Core, place: ZonePlace): BoundFace<Z>;
+}
+
+export interface BoundFace<Z> {
+  /** The definition with hooks of this attachment; nothing else of it may differ. */
+  readonly definition: ZoneDefinition;
+  /** Gives the zone its further methods: it stays the same object, so that its hot path costs what it did. */
+  dress(zone: Zone): Z;
 }
 
 /** Flags as a zone's record holds them. */
@@ -117,6 +153,9 @@ export function defineZone(name: string, options: ZoneOptions): ZoneDefinition {
     name,
     size,
     align,
+    hidden: 0,
+    counting: null,
+    face: null,
     ctor: options.ctor ?? null,
     dtor: options.dtor ?? null,
     init: options.init ?? null,

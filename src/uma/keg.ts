@@ -11,7 +11,7 @@
  * needed and the recoverer has not opened the zone, the slab goes back into the keg instead, the items that had not been through
  * init (or had been through fini) marked ORPHAN|BUSY, to be initialised anew by a worker that has it open.
  */
-import { UmaError } from "../backend/memory/errors.ts";
+import { UmaCorruptionError, UmaError } from "../backend/memory/errors.ts";
 import type { Floor } from "../backend/memory/floor.ts";
 import {
   INTENT_BUCKET,
@@ -441,8 +441,9 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
   return { grow, shrink, finishFrame, takeSlab, takeFailure };
 }
 
-/** What a hook threw, as the caller of alloc, free or reclaim sees it. */
+/** What a hook threw, as the caller of alloc, free or reclaim sees it: corruption that a hook has found as it is. */
 export function hookError(hook: string, zone: string, item: number, cause: unknown): UmaError {
+  if (cause instanceof UmaCorruptionError) return cause;
   return new UmaError("ERR_UMA_HOOK", `the ${hook} hook of zone "${zone}" threw at item ${item}: ${String(cause)}`, {
     zone,
     value: item,

@@ -29,8 +29,8 @@ import {
   INTENT_WORDS,
   KEG_FLAGS,
   KEG_HOOKS,
-  KEG_RSIZE,
   KEG_SHIFT,
+  KEG_SIZE,
   KEG_TAG,
   KEG_ZONE,
   LINE_REASONS,
@@ -300,7 +300,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
 
   /** Zeroes and initialises an item that is BUSY in this worker's name, and frees it. @returns false when init refuses. */
   function remake(item: number, keg: number, handle: Zone | null): boolean {
-    u8.fill(0, item, item + i32[keg + KEG_RSIZE]);
+    u8.fill(0, item, item + i32[keg + KEG_SIZE]);
     if (handle === null) {
       const lone = { zone: i32[keg + KEG_ZONE], keg, shift: i32[keg + KEG_SHIFT], checks: true, tag: i32[keg + KEG_TAG] };
       return caches.giveSingle(lone, item) === OK;

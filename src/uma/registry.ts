@@ -37,6 +37,8 @@ import {
   ZONE_BUCKET_MIN,
   ZONE_DEPOT_CAP,
   ZONE_FLAGS,
+  ZONE_GENERATION,
+  ZONE_HASH,
   ZONE_HOOKS,
   ZONE_ID,
   ZONE_KEG,
@@ -55,7 +57,7 @@ import { type ZoneDefinition, bucketRange, checkDefinition, hookBits } from "./d
 import { BUSY, EMPTY, OK, type Outcome } from "./outcome.ts";
 import type { Records } from "./records.ts";
 import { layOutSlab } from "./slab-geometry.ts";
-import type { Zone, ZoneFactory } from "./zone.ts";
+import type { Zone, ZoneFactory, ZonePlace } from "./zone.ts";
 
 export interface Registry {
   open(definition: ZoneDefinition): Zone;
@@ -176,7 +178,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     i32.fill(0, zone + 1, zone + RECORD_WORDS);
     i32.fill(0, keg + 1, keg + RECORD_WORDS);
     const tag = i32[sb + SB_ZONE_SERIAL] + 1;
-    const g = layOutSlab(d.size, d.align);
+    const g = layOutSlab(d.size + d.hidden, d.align);
     const range = bucketRange(g.rsize, d.bucketMax);
     i32[zone + ZONE_STATE] = ZONE_STATE_LIVE;
     i32[zone + ZONE_ID] = id;
@@ -184,6 +186,9 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     i32[zone + ZONE_KEG] = keg;
     i32[zone + ZONE_FLAGS] = d.flags;
     i32[zone + ZONE_HOOKS] = hookBits(d);
+    i32[zone + ZONE_HASH] = d.face === null ? 0 : d.face.hash;
+    // Another start for each zone there ever was: a handle of one that was destroyed hardly fits its successor.
+    i32[zone + ZONE_GENERATION] = Math.imul(tag, 0x9e3779b1);
     i32[zone + ZONE_BUCKET_CAP] = range.start;
     i32[zone + ZONE_BUCKET_MIN] = Math.min(range.start, 1);
     i32[zone + ZONE_BUCKET_MAX] = range.max;
@@ -213,7 +218,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
 
   function agree(zone: number, d: ZoneDefinition): void {
     const keg = i32[zone + ZONE_KEG];
-    const g = layOutSlab(d.size, d.align);
+    const g = layOutSlab(d.size + d.hidden, d.align);
     const differs = (what: string, here: number, there: number): void => {
       if (here === there) return;
       throw new UmaError("ERR_UMA_ZONE_MISMATCH", `zone "${d.name}" exists with another ${what}: ${there} there, ${here} here`, {
@@ -222,6 +227,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
       });
     };
     differs("size", d.size, i32[keg + KEG_SIZE]);
+    differs("layout of its fields (hash)", d.face === null ? 0 : d.face.hash, i32[zone + ZONE_HASH]);
     differs("alignment (item size as laid out)", g.rsize, i32[keg + KEG_RSIZE]);
     differs("alignment (grid)", g.unitMask, i32[keg + KEG_UNIT_MASK]);
     differs("set of hooks (bits ctor 1, dtor 2, init 4, fini 8, pages 16)", hookBits(d), i32[zone + ZONE_HOOKS]);
@@ -234,7 +240,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
   function enlist(definition: ZoneDefinition, zone: number, id: number): Zone {
     const keg = i32[zone + ZONE_KEG];
     const pages = definition.allocPages;
-    const made = factory.make(definition, {
+    const place: ZonePlace = {
       id,
       zone,
       keg,
@@ -245,7 +251,9 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
       rsize: i32[keg + KEG_RSIZE],
       supplier:
         pages === null ? core.arenaPages : createUserPages(floor, pages, definition.freePages as NonNullable<ZoneDefinition["freePages"]>),
-    });
+    };
+    const bound = definition.face === null ? null : definition.face.bind(definition, core, place);
+    const made = bound === null ? factory.make(definition, place) : bound.dress(factory.make(bound.definition, place));
     core.open[id] = made;
     // A closing of this very zone that was cut short is overtaken: it must not end the opening that has just been made.
     for (let n = core.closings.length - 1; n >= 0; n--) if (core.closings[n]?.zone === zone) core.closings.splice(n, 1);

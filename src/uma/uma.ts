@@ -28,7 +28,6 @@ import { type Failure, failureName } from "./outcome.ts";
 import type { RecoveryReport } from "./recovery.ts";
 import { type MemoryStatistics, zoneTable } from "./statistics.ts";
 import type { Verdict } from "./verify.ts";
-import type { Zone } from "./zone.ts";
 
 export interface CreateOptions {
   /** Length of the memory, bytes: 128 KiB to 2 GiB. Reserve generously: systems commit it as it is touched. */
@@ -175,9 +174,10 @@ export class Uma {
    * Opens a zone, making it if there is none of that name.
    * @throws UmaError ERR_UMA_ZONE_MISMATCH when it exists with another size, layout, hooks or flags; ERR_UMA_EMPTY; ERR_UMA_BUSY.
    */
-  open(definition: ZoneDefinition): Zone {
+  open<Z>(definition: ZoneDefinition<Z>): Z {
     this.check();
-    return this.parts.registry.open(definition);
+    // What a definition's face makes of the zone, nobody below can know.
+    return this.parts.registry.open(definition as ZoneDefinition<never>) as Z;
   }
 
   /**

@@ -314,6 +314,8 @@ export const ZONE_SMR = 42;
 export const ZONE_CLOSER = 43;
 /** Items in the depot at most, now (0 = no bound): MAXCACHE, until something better is known. Under the keg's lock. */
 export const ZONE_DEPOT_CAP = 44;
+/** Zones with handles: above every generation that any item of the zone has had. Raised by Atomics only; wraps. */
+export const ZONE_GENERATION = 60;
 /** UTF-8 name: length in bytes, then the bytes. */
 export const ZONE_NAME_LENGTH = 63;
 export const ZONE_NAME = 64;

@@ -1,0 +1,88 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { RecoveryReport, ZoneOf } from "../../../../src/index.ts";
+import { Uma } from "../../../../src/index.ts";
+import { Player, Shot, Stuck, Token } from "../../../fixtures/typed-zones.ts";
+
+let uma: Uma;
+let worker: Worker;
+let reaped: Promise<RecoveryReport | null>;
+
+async function ask(what: string, value = 0): Promise<unknown> {
+  worker.postMessage({ do: what, value });
+  return ((await once(worker, "message")) as [unknown])[0];
+}
+
+beforeEach(() => {
+  uma = Uma.create({ bytes: 2 ** 22 });
+  const ticket = uma.ticket();
+  worker = new Worker(new URL("../../../fixtures/typed-worker.ts", import.meta.url), { workerData: ticket });
+  reaped = uma.watch(worker, ticket);
+});
+
+afterEach(async () => {
+  await worker.terminate();
+  await reaped;
+  expect(uma.verify().problems).toEqual([]);
+  uma.detach();
+});
+
+test("fields written by one thread are read by the other", async () => {
+  const players = uma.open(Player);
+  const item = players.alloc("Grete");
+  expect(await ask("score", item)).toEqual({ name: "Grete", state: "playing", score: 5 });
+  expect(players.at(item).score).toBe(5);
+});
+
+test("a worker whose fields differ is refused, though the sizes agree", async () => {
+  uma.open(Shot);
+  expect(await ask("mismatch")).toEqual(["ERR_UMA_ZONE_MISMATCH", "shot"]);
+});
+
+test("handles are good in every thread, and go stale in all of them at once", async () => {
+  for (const zone of [uma.open(Token), uma.open(Shot)] as ZoneOf<typeof Token>[]) {
+    const handle = zone.allocHandle();
+    const item = zone.get(handle);
+    expect(await ask("get", handle)).toContain(item);
+    await ask("free", handle);
+    expect(zone.get(handle)).toBe(0);
+    expect(await ask("get", handle)).toEqual([0, 0]);
+    expect(() => zone.freeHandle(handle)).toThrow(expect.objectContaining({ code: "ERR_UMA_STALE" }));
+  }
+  const [token, shot] = (await ask("make")) as [number, number];
+  uma.open(Token).freeHandle(token);
+  uma.open(Shot).freeHandle(shot);
+  expect(await ask("get", token)).toEqual([0, 0]);
+  expect(await ask("get", shot)).toEqual([0, 0]);
+});
+
+test("a handle whose item was being freed when its worker died is stale, and its item allocated anew has another", async () => {
+  const zone = uma.open(Stuck);
+  const handle = zone.allocHandle();
+  const item = zone.get(handle);
+  expect(await ask("stick", handle)).toBe("sticking");
+  while (zone.at(item).x < 10) await new Promise((resolve) => setTimeout(resolve, 1));
+  expect(zone.get(handle)).toBe(0);
+  await worker.terminate();
+  expect(await reaped).toMatchObject({ done: true, zones: [{ zone: "stuck", remade: 1 }] });
+  expect(zone.get(handle)).toBe(0);
+  const seen = Array.from({ length: 200 }, () => zone.allocHandle());
+  expect(seen.map((one) => zone.get(one))).toContain(item);
+  expect(seen).not.toContain(handle);
+  expect(zone.get(handle)).toBe(0);
+});
+
+test("a handle outlives the worker that made it, as its item does", async () => {
+  uma.open(Token);
+  uma.open(Shot);
+  const [token] = (await ask("make")) as [number, number];
+  await worker.terminate();
+  expect((await reaped)?.zones.map(({ zone, kept }) => [zone, kept])).toEqual([
+    ["token", 1],
+    ["shot", 1],
+  ]);
+  expect(uma.open(Token).get(token)).not.toBe(0);
+  uma.open(Token).freeHandle(token);
+  expect(uma.open(Token).get(token)).toBe(0);
+});
