@@ -16,6 +16,7 @@ export type { DeathPolicy, ZoneDefinition, ZoneOptions } from "./uma/definition.
 export type { Ctor, Dtor, Fini, Init, Views } from "./uma/hooks.ts";
 export { type Malloc, createMalloc } from "./uma/malloc/malloc.ts";
 export type { ClassStatistics, MallocStatistics } from "./uma/malloc/statistics.ts";
+export type { WarningOptions } from "./uma/limits.ts";
 export type { Failure } from "./uma/outcome.ts";
 export type { Leftovers, RecoveryReport } from "./uma/recovery.ts";
 export { type MemoryStatistics, type WorkerStatistics, type ZoneStatistics, zoneTable } from "./uma/statistics.ts";
@@ -37,4 +38,5 @@ export { type TextOptions, text } from "./uma/typed/text.ts";
 export type { Column, TypedZone, View } from "./uma/typed/zone.ts";
 export { type AttachOptions, type CreateOptions, type ExitingWorker, type Ticket, Uma } from "./uma/uma.ts";
 export type { Verdict } from "./uma/verify.ts";
+export type { AsyncWaitOptions, WaitOptions } from "./uma/waiting.ts";
 export type { DestroyOptions, LeakReport, Reclaimed, Zone } from "./uma/zone.ts";

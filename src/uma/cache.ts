@@ -50,6 +50,7 @@ import {
   ZONE_FULL_TAIL,
   ZONE_ITEMS,
   ZONE_LIMIT,
+  ZONE_SLEEPERS,
 } from "../backend/memory/layout.ts";
 import type { KegHandle, Kegs } from "./keg.ts";
 import { BUSY, EMPTY, LIMIT, OK, type Outcome } from "./outcome.ts";
@@ -83,7 +84,11 @@ export interface Caches {
   giveSingle(z: LoneZone, p: number): Outcome;
   /** Why the last takeSingle returned 0. */
   outcome(): Outcome;
-  /** Brings TOP in step with SP. */
+  /** Lets this thread's tries for items of `zone` count as those of a worker that waits for one; 0 = no longer. */
+  asWaiter(zone: number): void;
+  /** Whether frees go past the caches. */
+  isScarce(zone: number): boolean;
+  /** Brings TOP in step with SP; 0 while anybody waits for an item of the zone, so that every free is seen. */
   resetTop(z: ZoneHandle): void;
   /** Hands the buckets of a cache line (one's own, or a dead worker's) to the depot. */
   drainLine(zone: number, keg: number, line: number): Outcome;
@@ -101,9 +106,12 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
   const { locks, intents, patienceMs, me, slot } = floor;
   const { set, setByte, add, commit } = floor.journal;
   let why: Outcome = OK;
+  /** Zone (record) for which this thread tries as a waiter. */
+  let waiter = 0;
 
   function resetTop(z: ZoneHandle): void {
-    const top = i32[z.line + LINE_SP] === NO_BUCKET ? 0 : BUCKET_EMPTY + i32[z.zone + ZONE_BUCKET_CAP];
+    const off = i32[z.line + LINE_SP] === NO_BUCKET || isScarce(z.zone);
+    const top = off ? 0 : BUCKET_EMPTY + i32[z.zone + ZONE_BUCKET_CAP];
     Atomics.store(i32, z.line + LINE_TOP, top);
     // A call that came since the reasons were last looked at must not be covered up.
     if (top !== 0 && Atomics.load(i32, z.line + LINE_REASONS) !== 0) i32[z.line + LINE_TOP] = 0;
@@ -126,7 +134,8 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     }
     for (;;) {
       const cap = i32[zone + ZONE_BUCKET_CAP];
-      if (cap === 0) return EMPTY;
+      // While workers wait, items are taken one at a time.
+      if (cap === 0 || i32[zone + ZONE_SLEEPERS] !== 0) return EMPTY;
       if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
       let outcome: Outcome = EMPTY;
       try {
@@ -244,7 +253,8 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     const { line, zone, keg } = z;
     const allowed = headroom(zone);
     if (allowed <= 0) return LIMIT;
-    let want = Math.min(cap, allowed, i32[keg + KEG_FREE] - i32[keg + KEG_RESERVE]);
+    // Near the limit a bucket is not filled whole: what lies in it is out of the others' reach.
+    let want = Math.min(cap, (allowed + 3) >>> 2, i32[keg + KEG_FREE] - i32[keg + KEG_RESERVE]);
     let got = 0;
     while (want > 0) {
       const slab = slabs.pick(keg);
@@ -256,6 +266,37 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
       got += count;
     }
     return got > 0 ? OK : EMPTY;
+  }
+
+  /** Whether frees go past the caches: somebody waits, or more is out than a lowered limit allows. */
+  function isScarce(zone: number): boolean {
+    const limit = i32[zone + ZONE_LIMIT];
+    return i32[zone + ZONE_SLEEPERS] !== 0 || (limit !== 0 && i32[zone + ZONE_ITEMS] > limit);
+  }
+
+  /** Whether what there is of a zone under a limit is for those who wait for it. */
+  function turnedAway(zone: number): boolean {
+    const sleepers = i32[zone + ZONE_SLEEPERS];
+    if (sleepers === 0 || waiter === zone || i32[zone + ZONE_LIMIT] === 0) return false;
+    return i32[zone + ZONE_DEPOT_ITEMS] + headroom(zone) <= sleepers;
+  }
+
+  /** Takes one item out of the depot's first bucket, marked BUSY; the bucket joins the empties with its last one. */
+  function takeFromDepot(z: ZoneHandle): number {
+    const { zone } = z;
+    const bucket = i32[zone + ZONE_FULL];
+    const count = i32[bucket + BUCKET_COUNT];
+    const p = i32[bucket + BUCKET_EMPTY + count];
+    if (z.checks) setByte(slabs.markOf(p, z.shift), slot | MARK_BUSY);
+    if (count === 1) {
+      unlinkFull(zone, bucket, 1);
+      linkEmpty(zone, bucket);
+    } else {
+      set(bucket + BUCKET_COUNT, count - 1);
+      add(zone + ZONE_DEPOT_ITEMS, -1);
+    }
+    commit();
+    return p;
   }
 
   /** Items that the limit still allows out of the keg. */
@@ -317,7 +358,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
   /** Whether `count` more items would be too many for the depot: then they go back to their slabs. */
   function depotIsFull(zone: number, count: number): boolean {
     const max = i32[zone + ZONE_DEPOT_CAP];
-    return max > 0 && i32[zone + ZONE_DEPOT_ITEMS] + count > max;
+    return max !== 0 && i32[zone + ZONE_DEPOT_ITEMS] + count > max;
   }
 
   /** Moves the items of the alloc bucket into their slabs, a few a transaction. */
@@ -339,6 +380,8 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     for (;;) {
       if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return failed(BUSY);
       try {
+        if (turnedAway(zone)) return failed(LIMIT);
+        if (i32[zone + ZONE_FULL] !== 0) return takeFromDepot(z);
         if (headroom(zone) <= 0) return failed(LIMIT);
         const slab = i32[keg + KEG_FREE] > i32[keg + KEG_RESERVE] ? slabs.pick(keg) : 0;
         if (slab !== 0) {
@@ -480,6 +523,10 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     takeSingle,
     giveSingle,
     outcome: () => why,
+    isScarce,
+    asWaiter: (zone) => {
+      waiter = zone;
+    },
     resetTop,
     drainLine,
     drainDepot,

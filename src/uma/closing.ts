@@ -7,14 +7,21 @@
  * doer's name stands in the record (CLOSER), so that a dead one is replaced by its recoverer.
  */
 import {
+  BUCKET_EMPTY,
+  BUCKET_MASK,
   INTENT_KEG,
   INTENT_SLAB,
   KEG_LIST_FREE,
   KEG_LIST_PARTIAL,
   KEG_LIST_TAKEN,
   KEG_PARTIAL_BINS,
+  LINE_ALLOCS,
+  LINE_HIDDEN,
   LINE_REASONS,
+  LINE_SP,
+  LINE_SPARE,
   LINE_TOP,
+  REASON_DRAIN,
   REASON_DYING,
   SLOT_OPEN,
   STATE_FREE,
@@ -48,7 +55,12 @@ export interface Closing {
   takeOver(dead: number, zone: number): boolean;
   /** Calls every opener of the zone but this worker into its slow path. */
   call(zone: number, reason: number): void;
+  /** Calls those who have items in their caches to give them up, and turns everybody's frees off the hot path. */
+  askBack(zone: number): void;
 }
+
+/** Bit 31 of ALLOCS. */
+const CALLED = -0x80000000;
 
 const SLAB_LISTS: readonly number[] = [
   KEG_LIST_FREE,
@@ -72,6 +84,7 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
       z.line = z.hurt;
       z.hurt = 0;
     }
+    if (!core.endWaits(z)) return false;
     if (caches.drainLine(z.zone, z.keg, z.line) !== OK) return false;
     z.line = deadLine;
     z.closed = true;
@@ -138,10 +151,34 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
       if (at === slotWord || !registry.isOpenBy(at, id)) continue;
       const line = records.lineOf(at, id);
       if (line === 0) continue;
-      // First why, then the call: whoever sees TOP = 0 finds the reason, or has taken it already.
-      Atomics.or(i32, line + LINE_REASONS, reason);
-      Atomics.store(i32, line + LINE_TOP, 0);
+      callLine(at, line, reason);
     }
+  }
+
+  function callLine(ofSlot: number, line: number, reason: number): void {
+    // First why, then the call: whoever sees TOP = 0 finds the reason, or has taken it already.
+    Atomics.or(i32, line + LINE_REASONS, reason);
+    Atomics.store(i32, line + LINE_TOP, 0);
+    // Allocations are called off the hot path as well; a count whose low bits are 0 would read as a carry.
+    if (Atomics.load(i32, line + LINE_ALLOCS) > 0) Atomics.or(i32, line + LINE_ALLOCS, CALLED);
+    core.queue.rouse(ofSlot);
+  }
+
+  function askBack(zone: number): void {
+    const id = i32[zone + ZONE_ID];
+    for (let slot = 1; slot <= slots.count; slot++) {
+      const at = slots.wordOf(slot);
+      if (at === slotWord || !registry.isOpenBy(at, id)) continue;
+      const line = records.lineOf(at, id);
+      if (line === 0) continue;
+      if (holdsItems(line)) callLine(at, line, REASON_DRAIN);
+      else if (i32[line + LINE_TOP] !== 0) Atomics.store(i32, line + LINE_TOP, 0);
+    }
+  }
+
+  function holdsItems(line: number): boolean {
+    for (const word of [LINE_SP, LINE_SPARE, LINE_HIDDEN]) if ((i32[line + word] & BUCKET_MASK) > BUCKET_EMPTY) return true;
+    return false;
   }
 
   function destroy(z: Zone): boolean {
@@ -186,5 +223,5 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     }
   }
 
-  return { close, finish, destroy, endOpening, takeOver, call };
+  return { close, finish, destroy, endOpening, takeOver, call, askBack };
 }

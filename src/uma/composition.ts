@@ -3,12 +3,14 @@ import { SB_DEAD_LINE } from "../backend/memory/layout.ts";
 import { createCensus } from "./census.ts";
 import { createClosing, type Closing } from "./closing.ts";
 import type { Core } from "./core.ts";
+import { createLimits } from "./limits.ts";
 import { createRecords } from "./records.ts";
 import { createRecovery, type Recovery } from "./recovery.ts";
 import { createRegistry, type Registry } from "./registry.ts";
 import { createServices, type ServiceParts } from "./services.ts";
 import { createStatistics, type Statistics } from "./statistics.ts";
 import { createVerify, type Verdict } from "./verify.ts";
+import { createWaiting } from "./waiting.ts";
 import { createZoneFactory, type ZoneFactory, type ZoneServices } from "./zone.ts";
 
 /** The parts of an attachment, above its core. */
@@ -30,6 +32,8 @@ export function compose(core: Core): Parts {
   const census = createCensus(core.floor, records, registry);
   const recovery: Recovery = createRecovery(core, records, registry, closing);
   const statistics: Statistics = createStatistics(core, records, registry, census);
+  const waiting = createWaiting(core, core.queue, services);
+  core.endWaits = (z) => waiting.closing(z);
   return Object.assign(parts, {
     core,
     services,
@@ -39,6 +43,8 @@ export function compose(core: Core): Parts {
     census,
     recovery,
     statistics,
+    limits: createLimits(core, core.queue, registry, services),
+    waiting,
     verify: createVerify(core, records, registry),
   });
 }

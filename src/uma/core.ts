@@ -12,6 +12,7 @@ import { createItems, type Items } from "./items.ts";
 import { createKegs, type KegHandle, type Kegs } from "./keg.ts";
 import { OK, type Outcome } from "./outcome.ts";
 import { createPools, type Pools } from "./pools.ts";
+import { createQueue, type Queue } from "./queue.ts";
 import { createSlabs, type Slabs } from "./slab.ts";
 import type { Zone } from "./zone.ts";
 
@@ -23,6 +24,7 @@ export interface Core {
   readonly kegs: Kegs;
   readonly caches: Caches;
   readonly items: Items;
+  readonly queue: Queue;
   readonly views: Views;
   /** The default supplier. */
   readonly arenaPages: PageSupplier;
@@ -34,6 +36,8 @@ export interface Core {
   readonly closings: { zone: number; handle: KegHandle }[];
   /** Why the last try for an item of any zone failed. */
   failure: Outcome;
+  /** Ends this thread's waits for a zone that it closes; set by the composition. @returns false when a lock was out of reach. */
+  endWaits: (z: Zone) => boolean;
   /** False once this worker has detached. */
   attached: boolean;
 }
@@ -54,12 +58,14 @@ export function createCore(floor: Floor): Core {
     kegs,
     caches,
     items: createItems(floor, slabs),
+    queue: createQueue(floor),
     views,
     arenaPages,
     open: [],
     unfinished: [],
     closings: [],
     failure: OK,
+    endWaits: () => true,
     attached: true,
   };
 }

@@ -157,6 +157,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     locks.salvage(name);
     if (
       sweepLines(at, slotOf(name)) !== OK ||
+      sweepWaits(at) !== OK ||
       finishFrames(at) !== OK ||
       sweepMarks(at, slotOf(name), report) !== OK ||
       sweepBlocks(name, report) !== OK ||
@@ -170,6 +171,8 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     i32[at + SLOT_RECOVERY_AT] = 0;
     report.done = true;
+    // What it had taken of limits may be there again, and a wake-up may have died with it.
+    for (let id = registry.highest(); id > 0; id--) if (registry.recordOf(id) !== 0) core.queue.wakeAll(registry.recordOf(id));
     slots.retire(name);
     return true;
   }
@@ -193,6 +196,17 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       const keg = i32[zone + ZONE_KEG];
       if ((i32[keg + KEG_FLAGS] & FLAG_UNCHECKED) === 0) clearBucketMarks(line, keg, deadSlot);
       if (caches.drainLine(zone, keg, line) !== OK) return BUSY;
+    }
+    return OK;
+  }
+
+  /** The queues it stood in go on without it. */
+  function sweepWaits(at: number): Outcome {
+    for (let id = registry.highest(); id > 0; id--) {
+      const zone = registry.recordOf(id);
+      if (zone === 0 || !core.queue.isWaiting(at, id)) continue;
+      if (!core.queue.leave(at, zone)) return BUSY;
+      core.queue.pass(zone);
     }
     return OK;
   }

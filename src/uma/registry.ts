@@ -33,6 +33,7 @@ import {
   SB_ZONE_SERIAL,
   SLOT_OPEN,
   ZONE_BUCKET_CAP,
+  ZONE_BUCKET_DEFINED,
   ZONE_BUCKET_MAX,
   ZONE_BUCKET_MIN,
   ZONE_DEPOT_CAP,
@@ -43,6 +44,7 @@ import {
   ZONE_ID,
   ZONE_KEG,
   ZONE_LIMIT,
+  ZONE_LIMIT_DEFINED,
   ZONE_MAXCACHE,
   ZONE_NAME,
   ZONE_NAME_LENGTH,
@@ -193,6 +195,9 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     i32[zone + ZONE_BUCKET_MIN] = Math.min(range.start, 1);
     i32[zone + ZONE_BUCKET_MAX] = range.max;
     i32[zone + ZONE_LIMIT] = d.limit;
+    i32[zone + ZONE_LIMIT_DEFINED] = d.limit;
+    i32[zone + ZONE_BUCKET_DEFINED] = range.max;
+    i32[zone + ZONE_MAXCACHE] = d.maxCache;
     i32[zone + ZONE_MAXCACHE] = d.maxCache;
     i32[zone + ZONE_DEPOT_CAP] = d.maxCache;
     i32[zone + ZONE_NAME_LENGTH] = name.length;
@@ -232,8 +237,8 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     differs("alignment (grid)", g.unitMask, i32[keg + KEG_UNIT_MASK]);
     differs("set of hooks (bits ctor 1, dtor 2, init 4, fini 8, pages 16)", hookBits(d), i32[zone + ZONE_HOOKS]);
     differs("set of flags", d.flags, i32[zone + ZONE_FLAGS]);
-    differs("limit", d.limit, i32[zone + ZONE_LIMIT]);
-    differs("bucket", bucketRange(g.rsize, d.bucketMax).max, i32[zone + ZONE_BUCKET_MAX]);
+    differs("limit", d.limit, i32[zone + ZONE_LIMIT_DEFINED]);
+    differs("bucket", bucketRange(g.rsize, d.bucketMax).max, i32[zone + ZONE_BUCKET_DEFINED]);
     differs("maxCache", d.maxCache, i32[zone + ZONE_MAXCACHE]);
   }
 

@@ -10,11 +10,14 @@ import {
   REASON_DRAIN,
   REASON_DYING,
   REASON_ORPHANS,
+  REASON_RECLAIM,
   ZONE_STATE,
   ZONE_STATE_DYING,
 } from "../backend/memory/layout.ts";
 import type { Census } from "./census.ts";
 import type { Closing } from "./closing.ts";
+import type { Limits } from "./limits.ts";
+import type { Waiting } from "./waiting.ts";
 import type { Core } from "./core.ts";
 import { FLAG_NOFREE } from "./definition.ts";
 import { createMarkScan } from "./marks.ts";
@@ -31,10 +34,18 @@ export interface ServiceParts {
   readonly closing: Closing;
   readonly recovery: Recovery;
   readonly statistics: Statistics;
+  readonly limits: Limits;
+  readonly waiting: Waiting;
+}
+
+/** What zones ask for, and what waiting and limits do. */
+export interface Services extends ZoneServices {
+  askBack(z: Zone): void;
+  shrinkCaches(z: Zone): void;
 }
 
 /** @param parts - filled in by the composition once it has made them. */
-export function createServices(core: Core, parts: ServiceParts): ZoneServices {
+export function createServices(core: Core, parts: ServiceParts): Services {
   const { floor, caches, kegs, slabs } = core;
   const { i32 } = floor.cells;
   const { heapStart, heapEnd } = floor.geometry;
@@ -44,12 +55,35 @@ export function createServices(core: Core, parts: ServiceParts): ZoneServices {
     // The reasons first, then TOP, which looks at them again: a call that comes in between is seen at the next free.
     const reasons = Atomics.exchange(i32, z.line + LINE_REASONS, 0);
     caches.resetTop(z);
-    if ((reasons & REASON_DRAIN) !== 0) caches.drainLine(z.zone, z.keg, z.line);
+    if ((reasons & (REASON_DRAIN | REASON_RECLAIM)) !== 0) caches.drainLine(z.zone, z.keg, z.line);
+    if ((reasons & REASON_RECLAIM) !== 0) giveBack(z);
+    if (reasons !== 0) core.queue.pass(z.zone);
     if ((reasons & REASON_ORPHANS) !== 0) parts.recovery.finishOrphans(z);
     // The caller may have slept, and its zone be gone and this one have got its id and line.
     if ((reasons & REASON_DYING) === 0 || i32[z.zone + ZONE_STATE] !== ZONE_STATE_DYING) return;
     // If a lock is out of reach the call stands, and the next slow path tries again.
     if (!parts.closing.close(z)) Atomics.or(i32, z.line + LINE_REASONS, REASON_DYING);
+  }
+
+  /** Depot and empty slabs, as far as it goes without waiting. */
+  function giveBack(z: Zone): void {
+    if (z.inHook > 0) return;
+    if (caches.drainDepot(z.zone, z.keg, 0) === OK && (z.definition.flags & FLAG_NOFREE) === 0) kegs.shrink(z, i32[z.keg + KEG_RESERVE]);
+  }
+
+  function shrinkCaches(z: Zone): void {
+    if (caches.drainLine(z.zone, z.keg, z.line) === OK) giveBack(z);
+    parts.closing.call(z.zone, REASON_RECLAIM);
+  }
+
+  function askBack(z: Zone): void {
+    caches.resetTop(z);
+    parts.closing.askBack(z.zone);
+  }
+
+  function limitMet(z: Zone): void {
+    askBack(z);
+    parts.limits.met(z);
   }
 
   function finishCut(): void {
@@ -147,7 +181,11 @@ export function createServices(core: Core, parts: ServiceParts): ZoneServices {
   }
 
   return {
+    features: parts,
     attend,
+    askBack,
+    shrinkCaches,
+    limitMet,
     finishCut,
     prealloc,
     reclaim,

@@ -24,6 +24,7 @@ import {
   ZONE_DEPOT_ITEMS,
   ZONE_KEG,
   ZONE_LIMIT,
+  ZONE_SLEEPERS,
   ZONE_TAG,
 } from "../backend/memory/layout.ts";
 import type { Census } from "./census.ts";
@@ -45,7 +46,9 @@ export interface ZoneStatistics {
   /** Successful allocations, and those that failed. */
   readonly requests: number;
   readonly fail: number;
+  /** Allocations that had to wait, and workers that wait now. */
   readonly sleep: number;
+  readonly sleepers: number;
   /** Frees of items that another worker had allocated. */
   readonly xdomain: number;
   /** Item size as laid out, bytes. */
@@ -111,6 +114,7 @@ export function createStatistics(core: Core, records: Records, registry: Registr
       requests: sum(workers, "requests"),
       fail: sum(workers, "fail"),
       sleep: sum(workers, "sleep"),
+      sleepers: i32[zone + ZONE_SLEEPERS],
       xdomain: sum(workers, "xdomain"),
       rsize: i32[keg + KEG_RSIZE],
       slabs: i32[keg + KEG_SLABS],
@@ -137,7 +141,7 @@ export function createStatistics(core: Core, records: Records, registry: Registr
         slot,
         live: isOpen && slots.state(slot) !== STATE_FREE,
         cached: isOpen ? census.inLine(line) : 0,
-        requests: i32[line + LINE_ALLOCS_HIGH] * 2 ** 31 + (i32[line + LINE_ALLOCS] >>> 0),
+        requests: i32[line + LINE_ALLOCS_HIGH] * 2 ** 31 + allocsIn(i32[line + LINE_ALLOCS]),
         fail: i32[line + LINE_FAILS] >>> 0,
         sleep: i32[line + LINE_SLEEPS] >>> 0,
         xdomain: f64[(line + LINE_REMOTE) >> 1],
@@ -172,6 +176,11 @@ export function createStatistics(core: Core, records: Records, registry: Registr
   }
 
   return { ofZone, ofMemory };
+}
+
+/** Bit 31 counts only where no other bit is set: else it is a call. */
+function allocsIn(word: number): number {
+  return word < 0 && (word & 0x7fffffff) !== 0 ? word & 0x7fffffff : word >>> 0;
 }
 
 /** The table of `vmstat -z`, a line at a time. */

@@ -46,11 +46,15 @@ export interface CreateOptions {
   readonly bootPages?: number;
   /** How long this thread waits for a lock before it answers BUSY, milliseconds. Default 50. */
   readonly patience?: number;
+  /** Whether this thread's event loop does what other workers ask of it (default): else `poll` has to be called. */
+  readonly listen?: boolean;
 }
 
 export interface AttachOptions {
   /** How long this thread waits for a lock before it answers BUSY, milliseconds. Default 5000. */
   readonly patience?: number;
+  /** Whether this thread's event loop does what other workers ask of it (default): else `poll` has to be called. */
+  readonly listen?: boolean;
 }
 
 /** A reserved worker slot; survives structured cloning. Good for one attach. */
@@ -83,9 +87,10 @@ export class Uma {
   private readonly parts: Parts;
   private readonly key: string;
 
-  private constructor(parts: Parts, key: string) {
+  private constructor(parts: Parts, key: string, listen: boolean) {
     this.parts = parts;
     this.key = key;
+    if (listen) parts.waiting.listen();
     attached.set(key, this);
   }
 
@@ -119,7 +124,7 @@ export class Uma {
     const core = createCore(createFloor(cells, geometry, name, patience));
     core.heap.init();
     declareReady(cells);
-    return new Uma(compose(core), keyOf(geometry));
+    return new Uma(compose(core), keyOf(geometry), options.listen !== false);
   }
 
   /**
@@ -143,7 +148,7 @@ export class Uma {
         value: slotOf(ticket.name),
       });
     }
-    return new Uma(compose(createCore(floor)), key);
+    return new Uma(compose(createCore(floor)), key, options.listen !== false);
   }
 
   /** This worker's name {generation, slot}, and its slot. */

@@ -68,6 +68,8 @@ import {
   ZONE_ITEMS,
   ZONE_KEG,
   ZONE_LIMIT,
+  ZONE_OVER,
+  ZONE_SLEEPERS,
 } from "../backend/memory/layout.ts";
 import { verifyArena } from "../backend/vmem/verify.ts";
 import { BUCKET_WORDS_OF_LINE } from "./census.ts";
@@ -172,8 +174,12 @@ export function createVerify(core: Core, records: Records, registry: Registry): 
     same("items out of the keg", found.items - found.free, i32[zone + ZONE_ITEMS]);
     if ((i32[keg + KEG_FLAGS] & FLAG_UNCHECKED) === 0)
       same("items outstanding (marks against capacity − free − cached)", found.marked, out);
+    let waiting = 0;
+    for (let slot = 1; slot <= slots.count; slot++) if (core.queue.isWaiting(slots.wordOf(slot), id)) waiting++;
+    same("workers that wait", waiting, i32[zone + ZONE_SLEEPERS]);
     const limit = i32[zone + ZONE_LIMIT];
-    if (limit !== 0 && i32[zone + ZONE_ITEMS] > limit) say(`${i32[zone + ZONE_ITEMS]} items are out, the limit is ${limit}`);
+    if (limit !== 0 && i32[zone + ZONE_ITEMS] > Math.max(limit, i32[zone + ZONE_OVER]))
+      say(`${i32[zone + ZONE_ITEMS]} items are out, the limit is ${limit}`);
     totals.zones++;
     totals.slabs += found.slabs;
     totals.items += found.items;

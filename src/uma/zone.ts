@@ -26,6 +26,7 @@ import {
   LINE_REASONS,
   LINE_REMOTE,
   LINE_SP,
+  LINE_TOP,
   MARK_BUSY,
   MARK_FREE,
   NO_BUCKET,
@@ -38,12 +39,15 @@ import {
 import type { AllocPages, FreePages, PageSupplier } from "../backend/supplier/page-supplier.ts";
 import { createUserPages } from "../backend/supplier/user-pages.ts";
 import type { ZoneHandle } from "./cache.ts";
+import type { Census } from "./census.ts";
 import { type Core, finishUnfinished } from "./core.ts";
 import { type CountingPlace, type ZoneDefinition, FLAG_UNCHECKED, FLAG_ZERO, FLAG_ZINIT } from "./definition.ts";
 import { type Ctor, type Dtor, type Fini, HOOK_PAGES, type Init } from "./hooks.ts";
 import { hookError } from "./keg.ts";
+import type { Limits, WarningOptions } from "./limits.ts";
 import { BUSY, EMPTY, LIMIT, OK, type Outcome, REFUSED, failureName } from "./outcome.ts";
 import type { ZoneStatistics } from "./statistics.ts";
+import type { AsyncWaitOptions, WaitOptions, Waiting } from "./waiting.ts";
 
 /** A zone as one thread has it open. Item addresses are byte addresses in the memory; 0 is NULL. */
 export interface Zone extends ZoneHandle {
@@ -61,6 +65,37 @@ export interface Zone extends ZoneHandle {
   alloc(arg?: unknown): number;
   /** Takes an item, 0 when there is none (see `uma.lastFailure`). Never waits longer than for a lock. */
   tryAlloc(arg?: unknown): number;
+  /**
+   * Takes an item, waiting for one if there is none: blocks the thread.
+   * @throws UmaError ERR_UMA_TIMEOUT; ERR_UMA_WAIT_HERE where a thread may not block; ERR_UMA_HOOK.
+   * @source FreeBSD uma.h uma_zalloc_arg with M_WAITOK
+   */
+  allocWait(options?: WaitOptions, arg?: unknown): number;
+  /**
+   * Takes an item, waiting for one without blocking.
+   * @returns rejects with ERR_UMA_TIMEOUT, ERR_UMA_ABORTED, ERR_UMA_ZONE_CLOSED, ERR_UMA_HOOK.
+   */
+  allocAsync(options?: AsyncWaitOptions, arg?: unknown): Promise<number>;
+  /**
+   * Sets how many items may be out of the slabs (allocated or cached) at a time; 0 = no limit. What is above it stays out.
+   * @source FreeBSD uma.h uma_zone_set_max
+   */
+  setMax(items: number): void;
+  /** The limit, items; 0 = none. @source FreeBSD uma.h uma_zone_get_max */
+  getMax(): number;
+  /** Items outstanding; near enough while others are at work. @source FreeBSD uma.h uma_zone_get_cur */
+  getCur(): number;
+  /** Whether somebody waits for an item at the moment. @source FreeBSD uma.h uma_zone_exhausted */
+  exhausted(): boolean;
+  /**
+   * Sets how many items may lie in caches (buckets of the workers that have it open now, and the depot): 0 = none, Infinity = as
+   * defined. @source FreeBSD uma.h uma_zone_set_maxcache
+   */
+  setMaxCache(items: number): void;
+  /** Has a line written, not too often, when this thread meets the limit. @source FreeBSD uma.h uma_zone_set_warning */
+  setWarning(message: string, options?: WarningOptions): void;
+  /** Has `action` called, with no lock held, when this thread meets the limit; null = no longer. @source FreeBSD uma.h uma_zone_set_maxaction */
+  setMaxAction(action: ((zone: Zone) => void) | null): void;
   /** Frees an item, whoever allocated it; 0 is ignored. */
   free(item: number, arg?: unknown): void;
   /** Builds slabs until at least `count` items are free in them. @throws UmaError ERR_UMA_EMPTY, ERR_UMA_BUSY, ERR_UMA_HOOK. */
@@ -111,6 +146,9 @@ export interface ZonePlace {
 
 /** What zones need of the parts above them. */
 export interface ZoneServices {
+  readonly features: ZoneFeatures;
+  /** An allocation has met the limit. */
+  limitMet(z: Zone): void;
   /** Does what other workers have asked for. */
   attend(z: Zone): void;
   /** Completes what a lock out of reach has cut short: intent frames, closings. */
@@ -121,6 +159,13 @@ export interface ZoneServices {
   close(z: Zone): void;
   ownedBy(z: Zone, slot: number): Generator<number, void, void>;
   statistics(z: Zone): ZoneStatistics;
+}
+
+/** Features that live in files of their own. */
+export interface ZoneFeatures {
+  readonly limits: Limits;
+  readonly waiting: Waiting;
+  readonly census: Census;
 }
 
 /** What a reclaim gave back. */
@@ -244,8 +289,9 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
         }
         outcome = caches.outcome();
       }
-      core.failure = outcome;
       i32[line + LINE_FAILS]++;
+      if (outcome === LIMIT) services.limitMet(z);
+      core.failure = outcome;
       return 0;
     }
   }
@@ -256,8 +302,9 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
       i32[line + LINE_ALLOCS] = n + 1;
       return;
     }
+    // Bit 31 above other bits is a call that has been heard.
     i32[line + LINE_ALLOCS] = (n + 1) & 0x7fffffff;
-    i32[line + LINE_ALLOCS_HIGH]++;
+    if ((n & 0x7fffffff) === 0) i32[line + LINE_ALLOCS_HIGH]++;
   }
 
   function uncountAlloc(z: Zone): void {
@@ -290,8 +337,13 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
       locks.mend();
       heal(z);
     }
-    // No buckets: a hook has closed or destroyed the zone, or its init or fini is running, which hides them.
-    if (z.closed || z.inHook > 0) return caches.giveSingle(z, p) === OK;
+    // No buckets: a hook has closed or destroyed the zone, or its init or fini is running, which hides them. Or somebody waits
+    // for an item, or too many are out: within everybody's reach with it.
+    if (z.closed || z.inHook > 0 || caches.isScarce(z.zone)) {
+      if (caches.giveSingle(z, p) !== OK) return false;
+      if (!z.closed) core.queue.wake(z.zone);
+      return true;
+    }
     const line = z.line;
     for (;;) {
       const sp = i32[line + LINE_SP];
@@ -300,6 +352,8 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
         i32[sp + 1] = p;
         i32[line + LINE_SP] = sp + 1;
         if (z.checks) u8[markIndex(z, p)] = MARK_FREE;
+        // Somebody may have waited until now.
+        if (i32[line + LINE_TOP] === 0) caches.resetTop(z);
         return true;
       }
       let outcome: Outcome = caches.makeRoom(z);
@@ -390,6 +444,51 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     abstract alloc(arg?: unknown): number;
     abstract tryAlloc(arg?: unknown): number;
     abstract free(item: number, arg?: unknown): void;
+
+    allocWait(options: WaitOptions = {}, arg?: unknown): number {
+      enter(this);
+      return services.features.waiting.wait(this, arg, options);
+    }
+
+    async allocAsync(options: AsyncWaitOptions = {}, arg?: unknown): Promise<number> {
+      enter(this);
+      return services.features.waiting.later(this, arg, options);
+    }
+
+    setMax(count: number): void {
+      enter(this);
+      services.features.limits.setMax(this, count);
+    }
+
+    getMax(): number {
+      enter(this);
+      return services.features.limits.getMax(this);
+    }
+
+    getCur(): number {
+      enter(this);
+      return services.features.census.outstanding(this.zone);
+    }
+
+    exhausted(): boolean {
+      enter(this);
+      return services.features.limits.exhausted(this);
+    }
+
+    setMaxCache(count: number): void {
+      enter(this);
+      services.features.limits.setMaxCache(this, count);
+    }
+
+    setWarning(message: string, options: WarningOptions = {}): void {
+      enter(this);
+      services.features.limits.setWarning(this, message, options);
+    }
+
+    setMaxAction(action: ((zone: Zone) => void) | null): void {
+      enter(this);
+      services.features.limits.setMaxAction(this, action);
+    }
 
     hide(): void {
       if (this.inHook === 0) caches.hide(this.line);

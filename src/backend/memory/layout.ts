@@ -146,9 +146,6 @@ export const SLOT_RECOVERY_AT = 9;
 export const SLOT_CONTENTIONS = 10;
 /** Asks this worker (in any zone) to look at its attention words. */
 export const SLOT_ATTENTION = 11;
-/** Zone (record) whose waiters this one stands among, and its place. */
-export const SLOT_WAIT_ZONE = 12;
-export const SLOT_WAIT_TICKET = 13;
 /** Word indices of this worker's chunks of cache lines, 64 zones each; 0 = not yet. Written under the control lock. */
 export const SLOT_CHUNKS = 16;
 /** One bit a zone id: this worker has it open. Owner under the control lock; recovery. */
@@ -161,7 +158,9 @@ export const INTENT_WORDS = 8;
 /** Journal entries: {where, old value}. */
 export const SLOT_JOURNAL = 128;
 export const JOURNAL_ENTRIES = 64;
-/** 64 words to spare behind the journal. */
+/** One bit a zone id: this worker waits for an item of it. Changed with the zone's SLEEPERS in one transaction under the keg's lock. */
+export const SLOT_WAITING = 256;
+/** 32 words to spare behind that. */
 
 export const STATE_FREE = 0;
 export const STATE_RESERVED = 1;
@@ -207,7 +206,10 @@ export const LINE_SP = 0;
  * its slow path at its next free: that is the attention word. Why it was called stands in REASONS.
  */
 export const LINE_TOP = 1;
-/** Allocations, low 31 bits; the owner carries into ALLOCS_HIGH on reaching 2³¹. Owner only. */
+/**
+ * Allocations, low 31 bits; the owner carries into ALLOCS_HIGH on reaching 2³¹. Bit 31 above other bits is a call into the slow
+ * path, as TOP = 0 is for frees: anybody may set it, and it may get lost.
+ */
 export const LINE_ALLOCS = 2;
 /** Bits set by Atomics.or by whoever asks, taken by Atomics.exchange by the owner. Set before TOP is stored 0. */
 export const LINE_REASONS = 3;
@@ -235,6 +237,8 @@ export const LINE_EXCHANGES = 15;
 export const REASON_DRAIN = 1;
 export const REASON_DYING = 2;
 export const REASON_ORPHANS = 4;
+/** Give the items cached here back as far as possible: bucket, depot, slabs. */
+export const REASON_RECLAIM = 8;
 
 /* ── Bucket ─────────────────────────────────────────────────────────────────────────────────────────────────────────────── */
 
@@ -297,10 +301,11 @@ export const ZONE_DEPOT_MAX = 23;
 export const ZONE_WSS = 24;
 export const ZONE_LIMIN = 25;
 export const ZONE_TIMIN = 26;
-/** Limit: items at most (0 = none), items out of the keg (allocated or cached), workers asleep. */
+/** Limit: items at most (0 = none), items out of the keg (allocated or cached), workers that wait. Under the keg's lock. */
 export const ZONE_LIMIT = 32;
 export const ZONE_ITEMS = 33;
 export const ZONE_SLEEPERS = 34;
+/** Slot that was woken last: the next free wakes the next one round. A hint, stored by anybody. */
 export const ZONE_WAKE = 35;
 /** Items in the depot at most, by definition; 0 = no bound. */
 export const ZONE_MAXCACHE = 36;
@@ -312,8 +317,16 @@ export const ZONE_SECONDARIES = 41;
 export const ZONE_SMR = 42;
 /** Dying, and the last opener has gone: name of the worker that takes it apart. Under the control lock. */
 export const ZONE_CLOSER = 43;
-/** Items in the depot at most, now (0 = no bound): MAXCACHE, until something better is known. Under the keg's lock. */
+/** Items in the depot at most, now (0 = no bound, −1 = none): MAXCACHE, until something better is known. Under the keg's lock. */
 export const ZONE_DEPOT_CAP = 44;
+/** The limit of the definition, which all openers must agree on; LIMIT itself is changed by setMax. */
+export const ZONE_LIMIT_DEFINED = 45;
+/** When the limit was last warned of: seconds since 2024. By compare-exchange. */
+export const ZONE_WARNED = 46;
+/** Items that were out when the limit was lowered: as many may be above it. Under the keg's lock. */
+export const ZONE_OVER = 47;
+/** Bucket capacity as defined, which all openers must agree on. */
+export const ZONE_BUCKET_DEFINED = 48;
 /** Zones with handles: above every generation that any item of the zone has had. Raised by Atomics only; wraps. */
 export const ZONE_GENERATION = 60;
 /** UTF-8 name: length in bytes, then the bytes. */

@@ -20,7 +20,7 @@ import {
   SLOT_RECOVERY_PHASE,
   SLOT_SMR,
   SLOT_STATE,
-  SLOT_WAIT_ZONE,
+  SLOT_WAITING,
   SLOT_WORDS,
   STATE_DEAD,
   STATE_FREE,
@@ -92,7 +92,7 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     i32[at + SLOT_SMR] = 0;
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     i32[at + SLOT_RECOVERY_AT] = 0;
-    i32[at + SLOT_WAIT_ZONE] = 0;
+    i32.fill(0, at + SLOT_WAITING, at + SLOT_WAITING + SLOT_OPEN_WORDS);
     i32.fill(0, at + SLOT_OPEN, at + SLOT_OPEN + SLOT_OPEN_WORDS);
   }
 
