@@ -69,7 +69,7 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
   const blocked: Zone[] = [];
   const stale = new Set<Zone>();
   /** The wait word as it was before this thread last looked at everything. */
-  let heard = Atomics.load(i32, WAIT);
+  let heard = 0;
   let alarm: ReturnType<typeof setTimeout> | null = null;
 
   function isNeeded(z: Zone): boolean {
@@ -248,8 +248,13 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     entry.reject(error);
   }
 
-  /** Hears of wake-ups for as long as the thread is attached; keeps nothing alive by that. */
   function listen(): void {
+    heard = Atomics.load(i32, WAIT);
+    hear();
+  }
+
+  /** Hears of wake-ups for as long as the thread is attached; keeps nothing alive by that. */
+  function hear(): void {
     if (typeof Atomics.waitAsync !== "function" || !isShared(buffer)) return;
     const woken = Atomics.waitAsync(i32, WAIT, heard);
     if (woken.async) void woken.value.then(roused);
@@ -264,7 +269,7 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     } catch {
       // A fini of the user's, most likely: nobody is there to be told, and the slab is gone either way.
     }
-    listen();
+    hear();
   }
 
   function closing(z: Zone): boolean {
