@@ -302,9 +302,10 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
       i32[line + LINE_ALLOCS] = n + 1;
       return;
     }
-    // Bit 31 above other bits is a call that has been heard.
-    i32[line + LINE_ALLOCS] = (n + 1) & 0x7fffffff;
-    if ((n & 0x7fffffff) === 0) i32[line + LINE_ALLOCS_HIGH]++;
+    // Bit 31 above other bits is a call that has been heard; alone, it is the carry.
+    const low = (n + 1) & 0x7fffffff;
+    i32[line + LINE_ALLOCS] = low;
+    if (low === 0 || n === -0x80000000) i32[line + LINE_ALLOCS_HIGH]++;
   }
 
   function uncountAlloc(z: Zone): void {
