@@ -521,5 +521,7 @@ export const TAG_SEGMENT_FREE = 1;
 export const TAG_SEGMENT_BUSY = 2;
 /** Busy, and given by xalloc: only xfree takes it back. */
 export const TAG_SEGMENT_XBUSY = 3;
-export const TAG_SPAN = 4;
-export const TAG_SPAN_IMPORTED = 5;
+/** Busy, and cut up further by the quantum caches. */
+export const TAG_SEGMENT_CACHE = 4;
+export const TAG_SPAN = 5;
+export const TAG_SPAN_IMPORTED = 6;

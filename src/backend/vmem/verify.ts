@@ -30,6 +30,7 @@ import {
   TAG_NEXT,
   TAG_PREV,
   TAG_SEGMENT_BUSY,
+  TAG_SEGMENT_CACHE,
   TAG_SEGMENT_FREE,
   TAG_SEGMENT_XBUSY,
   TAG_SIZE,
@@ -78,7 +79,7 @@ export function verifyArena(ground: Ground, segments: Segments, a: number, name:
       total += size;
       expected = start;
       spanEnd = start + size;
-    } else if (kind === TAG_SEGMENT_FREE || kind === TAG_SEGMENT_BUSY || kind === TAG_SEGMENT_XBUSY) {
+    } else if (kind === TAG_SEGMENT_FREE || kind === TAG_SEGMENT_BUSY || kind === TAG_SEGMENT_XBUSY || kind === TAG_SEGMENT_CACHE) {
       if (start !== expected) say(`segment ${start} begins where ${expected} was expected`);
       if (size === 0) say(`segment ${start} is empty`);
       expected = start + size;

@@ -1,0 +1,74 @@
+/**
+ * Backing: what an arena stands on, and where the two kinds of arenas differ.
+ *
+ * A local arena has a private buffer, one thread, no lock; an arena in the shared memory has a robust lock, records its spans in
+ * flight in intent frames, and gets tags from the heap. Everything else is the same code (handle.ts over engine.ts).
+ */
+import type { Engine } from "./engine.ts";
+
+/** A span between two arenas: in nobody's spans, in this thread's hands. */
+export interface SpanInHand {
+  readonly start: number;
+  readonly size: number;
+  /** Intent frame that says so; 0 = none. */
+  readonly frame: number;
+}
+
+/** Carries spans between an arena and its source. */
+export interface Porter {
+  /** Every span begins at a multiple of this. */
+  readonly unit: number;
+  /** Whether `fetch` heeds align and phase. */
+  readonly aligned: boolean;
+  /** Whether spans can go back; otherwise they stay when they become free. */
+  readonly canRelease: boolean;
+  /** Gets a span, in hand; null when there is none. Called with no lock held. */
+  fetch(size: number, align: number, phase: number, mayWait: boolean): SpanInHand | null;
+  /** Whether the last `fetch` failed for a lock that was out of reach. */
+  wasBusy(): boolean;
+  /** Part of the arena's transaction: the span in hand is the arena's now. */
+  land(span: SpanInHand): void;
+  /** After that transaction. */
+  landed(span: SpanInHand): void;
+  /** Part of the arena's transaction: the span is taken in hand. null when this cannot be done now. */
+  lift(start: number, size: number): SpanInHand | null;
+  /** Gives the span in hand back to the source. Called with no lock held. */
+  giveBack(span: SpanInHand): void;
+}
+
+/** How providing tags or a table went. */
+export const PROVIDED = 0;
+export const NOT_PROVIDED = 1;
+export const PROVIDE_BUSY = 2;
+
+export interface Backing {
+  /** Word index of the arena's control block. */
+  readonly a: number;
+  /** Whose the segments are that this thread takes; 0 = nobody's in particular. */
+  readonly owner: number;
+  /** Several threads may use the arena. */
+  readonly isShared: boolean;
+  engine(): Engine;
+  /** First thing of every operation: completes what was left behind. */
+  begin(): void;
+  /** Takes the lock. @param mayWait - false: gives up instead of blocking. @returns false when it could not be had. */
+  enter(mayWait: boolean): boolean;
+  /** Lets it go; what was not committed is undone. */
+  leave(): void;
+  commit(): void;
+  isAlive(): boolean;
+  /** Provides what {@link Engine.wants} said. Called with no lock held. */
+  provide(want: number, mayWait: boolean): number;
+  /** Wakes those who wait for a free. Called with no lock held. */
+  wake(): void;
+  /** Sleeps until a free or `ms` have passed; `seq` is what WAIT_SEQ was when nothing was found. @returns false: this thread cannot. */
+  sleep(seq: number, ms: number): boolean;
+  /** As `sleep`, without blocking; resolves early when woken. `cancel` ends it. */
+  sleepAsync(seq: number, ms: number): { readonly done: Promise<void>; readonly cancel: () => void };
+  /** The arena is about to end: from now on others find it destroyed. */
+  beginEnd(): void;
+  /** The arena has ended: its record may be used again. */
+  end(): void;
+  /** Whether arenas import from this one. */
+  hasChildren(): boolean;
+}
