@@ -31,6 +31,7 @@ export function compose(core: Core): Parts {
   const closing: Closing = createClosing(core, records, registry, core.floor.cells.base + SB_DEAD_LINE);
   const census = createCensus(core.floor, records, registry);
   const recovery: Recovery = createRecovery(core, records, registry, closing);
+  core.arenas.hooks.finishFrames = () => recovery.finishOwnFrames();
   const statistics: Statistics = createStatistics(core, records, registry, census);
   const waiting = createWaiting(core, core.queue, services);
   core.endWaits = (z) => waiting.closing(z);

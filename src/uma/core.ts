@@ -5,6 +5,7 @@
 import type { Floor } from "../backend/memory/floor.ts";
 import { createArenaPages } from "../backend/supplier/arena-pages.ts";
 import type { PageSupplier } from "../backend/supplier/page-supplier.ts";
+import { type ArenaSystem, createArenas } from "../backend/vmem/arenas.ts";
 import { createHeap, type Heap } from "../backend/vmem/heap.ts";
 import { createCaches, type Caches } from "./cache.ts";
 import { makeViews, type Views } from "./hooks.ts";
@@ -19,6 +20,7 @@ import type { Zone } from "./zone.ts";
 export interface Core {
   readonly floor: Floor;
   readonly heap: Heap;
+  readonly arenas: ArenaSystem;
   readonly pools: Pools;
   readonly slabs: Slabs;
   readonly kegs: Kegs;
@@ -53,6 +55,7 @@ export function createCore(floor: Floor): Core {
   return {
     floor,
     heap,
+    arenas: createArenas(floor, heap),
     pools,
     slabs,
     kegs,

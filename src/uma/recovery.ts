@@ -11,7 +11,8 @@
  *     to be freed by whoever has it), or freed through dtor. An item that was BUSY was half built or half destroyed: it never sees
  *     dtor or fini again, but is zeroed and initialised anew. Where that takes hooks that this thread has not got, the item is left
  *     as ORPHAN and the workers that have the zone open are called.
- *  5. *Blocks* straight from the arena in its name are reported and become nobody's.
+ *  5. *Blocks* straight from the heap, and what it had in arenas, are reported and become nobody's; an arena that it was taking
+ *     apart is taken apart.
  *  6. *Openings* end (the last one of a dying zone takes it apart); the workers it had started are dead, too; the slot is free
  *     again, at the next generation.
  *
@@ -26,6 +27,7 @@ import {
   INTENT_KEG,
   INTENT_KIND,
   INTENT_NONE,
+  INTENT_SPAN,
   INTENT_WORDS,
   KEG_FLAGS,
   KEG_HOOKS,
@@ -57,6 +59,7 @@ import {
   ZONE_STATE,
   ZONE_STATE_DYING,
 } from "../backend/memory/layout.ts";
+import type { ArenaLeftover } from "../backend/vmem/arenas.ts";
 import { generationOf, slotOf } from "../backend/memory/names.ts";
 import { BUCKET_WORDS_OF_LINE } from "./census.ts";
 import type { Closing } from "./closing.ts";
@@ -93,6 +96,8 @@ export interface RecoveryReport {
   readonly zones: Leftovers[];
   /** Blocks straight from the arena: byte address and bytes. */
   readonly blocks: { readonly address: number; readonly bytes: number }[];
+  /** What it had allocated in arenas: kept, and nobody's now. */
+  readonly arenas: ArenaLeftover[];
   /** Workers that this one had started: dead, too. */
   readonly children: RecoveryReport[];
 }
@@ -115,7 +120,7 @@ export interface Recovery {
 const LISTED_ITEMS = 1000;
 
 export function createRecovery(core: Core, records: Records, registry: Registry, closing: Closing): Recovery {
-  const { floor, caches, kegs, slabs, items, heap, views } = core;
+  const { floor, caches, kegs, slabs, items, heap, arenas, views } = core;
   const { i32, u8, f64 } = floor.cells;
   const { slots, locks, intents, patienceMs, me, slot: mySlot } = floor;
   const { set, commit } = floor.journal;
@@ -123,7 +128,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   const scan = createMarkScan(floor, slabs);
 
   function emptyReport(name: number): RecoveryReport {
-    return { slot: slotOf(name), generation: generationOf(name), done: false, zones: [], blocks: [], children: [] };
+    return { slot: slotOf(name), generation: generationOf(name), done: false, zones: [], blocks: [], arenas: [], children: [] };
   }
 
   /** Reports of recoveries that were cut short, and names of those that are under way: a hook may ask for the same one. */
@@ -161,6 +166,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       finishFrames(at) !== OK ||
       sweepMarks(at, slotOf(name), report) !== OK ||
       sweepBlocks(name, report) !== OK ||
+      sweepArenas(name, report) !== OK ||
       endOpenings(at, name) !== OK ||
       recoverChildren(name, report) !== OK
     ) {
@@ -228,7 +234,11 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   function finishFrames(at: number): Outcome {
     for (let depth = i32[at + SLOT_INTENT_DEPTH]; depth > 0; depth--) {
       const frame = at + SLOT_INTENTS + (depth - 1) * INTENT_WORDS;
-      if (kegs.finishFrame(frame, handleOf(i32[frame + INTENT_KEG]), false) !== OK) return BUSY;
+      if (i32[frame + INTENT_KIND] === INTENT_SPAN) {
+        if (!arenas.finishFrame(frame)) return BUSY;
+      } else if (kegs.finishFrame(frame, handleOf(i32[frame + INTENT_KEG]), false) !== OK) {
+        return BUSY;
+      }
       i32[frame + INTENT_KIND] = INTENT_NONE;
       // Hooks that ran meanwhile may have left frames of their own above it.
       if (i32[at + SLOT_INTENT_DEPTH] === depth) i32[at + SLOT_INTENT_DEPTH] = depth - 1;
@@ -368,6 +378,13 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     return OK;
   }
 
+  function sweepArenas(name: number, report: RecoveryReport): Outcome {
+    const left = arenas.recover(name);
+    if (left === null) return BUSY;
+    report.arenas.push(...left);
+    return OK;
+  }
+
   function endOpenings(at: number, name: number): Outcome {
     for (let id = registry.highest(); id > 0; id--) {
       const zone = registry.recordOf(id);
@@ -402,7 +419,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     sweepMarks(at, mySlot, report);
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     finishUnfinished(core);
-    report.done = sweepBlocks(me, report) === OK && core.unfinished.length === 0;
+    report.done = sweepBlocks(me, report) === OK && sweepArenas(me, report) === OK && core.unfinished.length === 0;
     callForOrphans();
     return report;
   }

@@ -19,6 +19,7 @@ import {
   layOut,
   readGeometry,
 } from "../backend/memory/superblock.ts";
+import type { Arenas } from "../backend/vmem/arenas.ts";
 import { createSlots } from "../backend/memory/slots.ts";
 import { type Parts, compose } from "./composition.ts";
 import { createCore, type Core, finishUnfinished } from "./core.ts";
@@ -275,6 +276,11 @@ export class Uma {
   /** The table of `vmstat -z`, a line at a time. */
   table(): Generator<string, void, void> {
     return zoneTable(this.stats().zones);
+  }
+
+  /** The arenas of the memory. */
+  get arenas(): Arenas {
+    return this.parts.core.arenas;
   }
 
   /** The core, for what is built on zones inside this library. @internal */

@@ -95,7 +95,7 @@ export interface Verdict {
 const MOST_PROBLEMS = 100;
 
 export function createVerify(core: Core, records: Records, registry: Registry): () => Verdict {
-  const { floor, slabs, items, heap } = core;
+  const { floor, slabs, items, heap, arenas } = core;
   const { i32, u8, f64 } = floor.cells;
   const { slots } = floor;
   const { pageTable } = floor.geometry;
@@ -121,13 +121,13 @@ export function createVerify(core: Core, records: Records, registry: Registry): 
       const zone = registry.recordOf(id);
       if (zone !== 0) verifyZone(zone, id, totals, say);
     }
-    verifyPages(say);
+    verifyPages(say, arenas.verify(say));
     return { ok: problems.length === 0, problems, ...totals };
   }
 
   /** Every page of the heap that is taken serves something that is known. */
-  function verifyPages(say: (problem: string) => void): void {
-    let known = i32[sb + SB_POOL_PAGES] + i32[sb + SB_RECORD_PAGES] + i32[heap.arena + ARENA_OWN];
+  function verifyPages(say: (problem: string) => void, inArenas: number): void {
+    let known = inArenas + i32[sb + SB_POOL_PAGES] + i32[sb + SB_RECORD_PAGES] + i32[heap.arena + ARENA_OWN];
     for (let id = registry.highest(); id > 0; id--) {
       const zone = registry.recordOf(id);
       if (zone === 0) continue;

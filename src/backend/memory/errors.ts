@@ -53,6 +53,8 @@ export type UmaErrorCode =
   | "ERR_VMEM_KIND"
   | "ERR_VMEM_CHILDREN"
   | "ERR_VMEM_NOTAGS"
+  | "ERR_VMEM_NO_ARENA"
+  | "ERR_VMEM_MISMATCH"
   | "ERR_VMEM_NOSPACE"
   | "ERR_VMEM_NOID"
   | "ERR_VMEM_BUSY"

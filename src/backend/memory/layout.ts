@@ -76,6 +76,8 @@ export const SB_BOOT_END = 23;
 /** Records of shared arenas made by users, linked. Under the control lock. */
 export const SB_ARENAS = 24;
 export const SB_ARENA_FREE = 25;
+/** Arenas ever made: each has a serial number of its own. Under the control lock. */
+export const SB_ARENA_SERIAL = 29;
 /** Highest zone id ever given: where walks over the directory end. Under the control lock; grows only. */
 export const SB_ZONE_HIGH = 28;
 /** Pages of the heap that became records and cache lines. Under the control lock. */
@@ -194,6 +196,16 @@ export const INTENT_SLAB = 1;
 export const INTENT_PAGE = 2;
 /** An empty bucket (in HEADER, as a position) on its way from a depot to the pool. */
 export const INTENT_BUCKET = 3;
+/** A span between an arena and its source. The frame's words are named SPAN_…; the first three are the others' names for them. */
+export const INTENT_SPAN = 4;
+/** The arena that imports or releases; its source (word index of an arena, −1 = functions of the user's, −2 = which were called). */
+export const SPAN_ARENA: number = INTENT_KEG;
+export const SPAN_SOURCE: number = INTENT_FLAGS;
+/** 1 while the span is in hand: set and cleared by the arenas' transactions. */
+export const SPAN_HELD: number = INTENT_HEADER;
+/** Numbers. */
+export const SPAN_START: number = INTENT_EXTENT;
+export const SPAN_SIZE: number = INTENT_ZONE;
 
 /* ── Cache line of one worker for one zone ──────────────────────────────────────────────────────────────────────────────── */
 
@@ -452,12 +464,10 @@ export const ARENA_SOURCE = 21;
 /** Somebody waits for a free; what waiters sleep on. */
 export const ARENA_WAITERS = 22;
 export const ARENA_WAIT_SEQ = 23;
-/** Arenas that import from this one. */
-export const ARENA_CHILDREN = 24;
-/** Pages that hold its tags and hash tables (word index of the first page's link), linked by their first word. */
-export const ARENA_PAGES = 25;
 /** Pages that the arena took from itself for tags and hash tables. */
 export const ARENA_OWN = 26;
+/** Name of the worker that takes a dying arena apart. */
+export const ARENA_CLOSER = 27;
 /** Numbers. */
 export const ARENA_QUANTUM = 32;
 /** Integers in use, in all spans, in imported spans, the most ever in use. */
@@ -498,6 +508,11 @@ export const ARENA_STATE_LIVE = 1;
 export const ARENA_STATE_DYING = 2;
 /** ARENA_SOURCE of an arena that imports by functions of the user's. */
 export const ARENA_SOURCE_USER = -1;
+/** ARENA_FLAGS: the integers are identifiers. */
+export const ARENA_IDENTIFIERS = 1;
+/** In the page of a shared arena's record, behind the control block: table 0 of the hash, then its first tags. */
+export const ARENA_PAGE_HASH: number = ARENA_WORDS;
+export const ARENA_PAGE_TAGS: number = ARENA_WORDS + 64;
 
 /** Boundary tag: one a segment, and one a span (its marker). START and SIZE are numbers. */
 export const TAG_WORDS = 12;
@@ -513,7 +528,7 @@ export const TAG_LINK_PREV = 7;
 export const TAG_LINK_NEXT = 8;
 /** Name of the worker whose block it is; 0 = the allocator's own. */
 export const TAG_OWNER = 9;
-/** A page of tags begins with four words of its own, of which the first links the arena's pages. */
+/** A page of tags begins with four words to spare: 85 tags follow. */
 export const TAG_PAGE_HEADER_WORDS = 4;
 
 export const TAG_UNUSED = 0;

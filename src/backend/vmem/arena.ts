@@ -88,7 +88,6 @@ export interface Arena {
   readonly source: Arena | null;
   /** Largest size that quantum caches serve; 0 = there are none. */
   readonly qcacheMax: number;
-  readonly destroyed: boolean;
   /** Why the last try of this thread got nothing. */
   readonly lastFailure: ArenaFailure;
 
@@ -157,8 +156,9 @@ export interface Arena {
   dump(): Generator<string, void, void>;
   /** Checks every invariant while nobody is at work. @returns what is wrong, in words. */
   verify(): string[];
-  /** Gives back what the quantum caches hold. */
+  /** Gives back what the quantum caches hold, and imported spans that are wholly free. */
   reap(): void;
+  isDestroyed(): boolean;
   /**
    * Ends the arena: imported spans go back.
    * @throws UmaError ERR_VMEM_LEAK when something is allocated, unless forced; ERR_VMEM_CHILDREN when arenas import from it.

@@ -46,8 +46,10 @@ export interface Backing {
   readonly a: number;
   /** Whose the segments are that this thread takes; 0 = nobody's in particular. */
   readonly owner: number;
-  /** Several threads may use the arena. */
-  readonly isShared: boolean;
+  /** The memory that the arena's tags lie in; null = a local arena. */
+  readonly memory: object | null;
+  /** Only what somebody owns may be freed through a handle (the heap, whose other pages are the allocator's). */
+  readonly guarded: boolean;
   engine(): Engine;
   /** First thing of every operation: completes what was left behind. */
   begin(): void;
@@ -59,14 +61,17 @@ export interface Backing {
   isAlive(): boolean;
   /** Provides what {@link Engine.wants} said. Called with no lock held. */
   provide(want: number, mayWait: boolean): number;
+  /** Part of a transaction: [start, start + size) is in the hands that `frame` stands for; is no more. */
+  hold(frame: number, start: number, size: number): void;
+  unhold(frame: number): void;
   /** Wakes those who wait for a free. Called with no lock held. */
   wake(): void;
   /** Sleeps until a free or `ms` have passed; `seq` is what WAIT_SEQ was when nothing was found. @returns false: this thread cannot. */
   sleep(seq: number, ms: number): boolean;
   /** As `sleep`, without blocking; resolves early when woken. `cancel` ends it. */
   sleepAsync(seq: number, ms: number): { readonly done: Promise<void>; readonly cancel: () => void };
-  /** The arena is about to end: from now on others find it destroyed. */
-  beginEnd(): void;
+  /** The arena is about to end: from now on others find it destroyed. @returns false when its lock could not be had. */
+  beginEnd(): boolean;
   /** The arena has ended: its record may be used again. */
   end(): void;
   /** Whether arenas import from this one. */

@@ -13,6 +13,7 @@ import {
   ARENA_TOTAL,
   TAG_KIND,
   TAG_LINK_NEXT,
+  TAG_OWNER,
   TAG_SEGMENT_BUSY,
   TAG_SEGMENT_XBUSY,
   TAG_SIZE,
@@ -52,8 +53,12 @@ export interface Engine {
   wants(a: number, commit: () => void): number;
   /** Takes what is requested. @returns its start, NONE. */
   take(a: number, r: Request, kind: number, owner: number): number;
-  /** Frees what begins at `start`. @returns FREED, or why not; nothing has changed then. */
-  give(a: number, start: number, size: number, kind: number): number;
+  /**
+   * Frees what begins at `start`.
+   * @param guarded - refuses what nobody owns.
+   * @returns FREED, or why not; nothing has changed then.
+   */
+  give(a: number, start: number, size: number, kind: number, guarded: boolean): number;
   /** Marker of the imported span that the last `give` has left wholly free; 0 = it has not. */
   emptied(): number;
   /** Largest free segment: exact when its list has few members, otherwise a lower bound; without the lock a hint. */
@@ -92,10 +97,10 @@ export function createEngine(ground: Ground): Engine {
     return start;
   }
 
-  function give(a: number, start: number, size: number, kind: number): number {
+  function give(a: number, start: number, size: number, kind: number, guarded: boolean): number {
     emptiedMarker = 0;
     const tag = segments.lookup(a, start);
-    if (tag === 0) return FREE_UNKNOWN;
+    if (tag === 0 || (guarded && i32[tag + TAG_OWNER] === 0)) return FREE_UNKNOWN;
     if (i32[tag + TAG_KIND] !== kind) return FREE_WRONG_KIND;
     if (f64[(tag + TAG_SIZE) >> 1] !== size) return FREE_WRONG_SIZE;
     emptiedMarker = spans.wholeImport(segments.release(a, tag));

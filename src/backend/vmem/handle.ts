@@ -54,7 +54,9 @@ import { verifyArena } from "./verify.ts";
 import { type Segment, type WalkOptions, createWalker, isShown, stateOfKind } from "./walk.ts";
 
 /** Answer of a try beside NONE: a lock could not be had. */
-const BUSY = -2;
+export const BUSY = -2;
+/** Answer of a free beside those of the engine: a lock could not be had. */
+const GIVE_BUSY = -1;
 /** A waiter looks again at least this often, milliseconds: a killed waker may have swallowed its wake-up. */
 const RECHECK_MS = 1000;
 /** Segments that a leak report lists. */
@@ -81,7 +83,7 @@ export class ArenaHandle implements Arena {
   lastFailure: ArenaFailure = "NONE";
   cache: QuantumCache | null = null;
   private readonly parts: HandleParts;
-  private porter: Porter | null;
+  private porter: Porter | null = null;
   private reclaim: (() => void) | null;
   private readonly scratch: Request = emptyRequest();
   /** What the last registered try read: see `tryTake`. */
@@ -97,11 +99,15 @@ export class ArenaHandle implements Arena {
     this.qcacheMax = parts.qcacheMax;
     this.source = parts.options.source ?? null;
     this.reclaim = parts.options.reclaim ?? null;
-    this.porter = parts.porterFor(this, parts.options);
   }
 
-  get destroyed(): boolean {
+  isDestroyed(): boolean {
     return !this.backing.isAlive();
+  }
+
+  /** Connects the arena with where it imports from; once, by whoever made the handle. */
+  wire(options: ImportOptions): void {
+    this.porter = this.parts.porterFor(this, options);
   }
 
   // ── Allocation ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -266,7 +272,8 @@ export class ArenaHandle implements Arena {
         want = engine.wants(a, backing.commit);
         // What could not be provided may not be needed: a carve takes two tags at most.
         if (want === WANTS_NOTHING || (tries > 0 && engine.segments.tagsReady(a) >= 2)) {
-          const start = engine.take(a, r, kind, backing.owner);
+          const start = engine.take(a, r, kind, r.frame === 0 ? backing.owner : 0);
+          if (start >= 0) this.note(r, start);
           backing.commit();
           if (start < 0) {
             this.lastFailure = "NOSPACE";
@@ -284,6 +291,12 @@ export class ArenaHandle implements Arena {
         return NONE;
       }
     }
+  }
+
+  /** Part of the transaction: the result stands where the request says, before it is nobody's. */
+  private note(r: Request, start: number): void {
+    if (r.frame !== 0) this.backing.hold(r.frame, start, r.size);
+    if (r.word !== 0) this.backing.engine().ground.journal.set(r.word, start);
   }
 
   private provide(want: number, mayWait: boolean): number {
@@ -321,10 +334,15 @@ export class ArenaHandle implements Arena {
     return new UmaError("ERR_VMEM_NOSPACE", `arena "${this.name}" has no ${size} integers in a row: ${why}`, details);
   }
 
-  /** A run for the quantum caches: without policy, reclaim or wait. */
-  takeRun(size: number, align: number, mayWait: boolean): number {
+  /**
+   * A run for the quantum caches: without policy, reclaim or wait.
+   * @param word - receives the start in the same transaction; 0 = none.
+   * @returns the start, NONE or BUSY.
+   */
+  takeRun(size: number, align: number, mayWait: boolean, word = 0): number {
     const r = emptyRequest();
     fillConstrained(r, size, this.quantum, { align }, this.name);
+    r.word = word;
     this.backing.begin();
     const start = this.tryTake(r, TAG_SEGMENT_CACHE, mayWait, false);
     return start === NONE && this.lastFailure === "NOSPACE" ? this.importFor(r, TAG_SEGMENT_CACHE, mayWait) : start;
@@ -332,6 +350,24 @@ export class ArenaHandle implements Arena {
 
   giveRun(start: number, size: number): void {
     this.give(start, size, TAG_SEGMENT_CACHE);
+  }
+
+  /** As `giveRun`, clearing `word` in the same transaction. @returns false when the lock was out of reach. */
+  giveRunFrom(word: number, start: number, size: number): boolean {
+    return this.tryGive(start, size, TAG_SEGMENT_CACHE, 0, word) !== GIVE_BUSY;
+  }
+
+  /** Takes a span for another arena into `frame`. @returns its start, NONE or BUSY. */
+  takeSpan(size: number, mayWait: boolean, frame: number): number {
+    const r = emptyRequest();
+    fillPlain(r, size, this.quantum, undefined, this.name);
+    r.frame = frame;
+    return this.attempt(r, false, mayWait, false);
+  }
+
+  /** Takes a span back from another arena, out of `frame`. @returns false when the lock was out of reach. */
+  giveSpan(start: number, size: number, frame: number): boolean {
+    return this.tryGive(start, size, TAG_SEGMENT_BUSY, frame, 0) !== GIVE_BUSY;
   }
 
   /** As tryAlloc or alloc, never throwing for want of space: what imports use. */
@@ -398,11 +434,12 @@ export class ArenaHandle implements Arena {
             backing.commit();
             const at = place(r, span.start, span.size);
             if (at >= 0) {
-              engine.segments.carve(a, free, at, r.size, kind, backing.owner);
+              engine.segments.carve(a, free, at, r.size, kind, r.frame === 0 ? backing.owner : 0);
               start = at;
             } else {
-              start = engine.take(a, r, kind, backing.owner);
+              start = engine.take(a, r, kind, r.frame === 0 ? backing.owner : 0);
             }
+            if (start >= 0) this.note(r, start);
             backing.commit();
           }
           want = WANTS_NOTHING;
@@ -435,28 +472,35 @@ export class ArenaHandle implements Arena {
   }
 
   private give(start: number, size: number, kind: number): void {
+    const outcome = this.tryGive(start, size, kind, 0, 0);
+    if (outcome === GIVE_BUSY) throw this.busy("free");
+    if (outcome !== FREED) throw this.refused(outcome, start, size);
+  }
+
+  /** Frees a segment, emptying the frame or clearing the word that held it; the span it leaves empty goes back. */
+  private tryGive(start: number, size: number, kind: number, frame: number, word: number): number {
     const { backing } = this;
     const { a } = backing;
     backing.begin();
-    if (!backing.enter(true)) throw this.busy("free");
+    if (!backing.enter(true)) return GIVE_BUSY;
     let outcome: number;
     let span: SpanInHand | null = null;
     let wake = false;
     try {
-      this.checkAlive();
+      if (frame === 0 && word === 0) this.checkAlive();
       const engine = backing.engine();
-      outcome = engine.give(a, start, size, kind);
-      if (outcome === FREED) {
-        wake = this.callWaiters();
-        backing.commit();
-        if (engine.emptied() !== 0 && this.porter !== null && this.porter.canRelease) span = this.lift(engine.emptied());
-      }
+      outcome = engine.give(a, start, size, kind, backing.guarded && frame === 0 && word === 0);
+      if (outcome === FREED) wake = this.callWaiters();
+      if (frame !== 0) backing.unhold(frame);
+      if (word !== 0) engine.ground.journal.set(word, 0);
+      backing.commit();
+      if (outcome === FREED && engine.emptied() !== 0 && this.porter !== null && this.porter.canRelease) span = this.lift(engine.emptied());
     } finally {
       backing.leave();
     }
     if (wake) backing.wake();
     if (span !== null) this.porter?.giveBack(span);
-    if (outcome !== FREED) throw this.refused(outcome, start, size);
+    return outcome;
   }
 
   /** Part of a free: whoever waits is to be woken. */
@@ -532,6 +576,7 @@ export class ArenaHandle implements Arena {
     if (!Number.isSafeInteger(size) || size <= 0 || size % quantum !== 0)
       throw this.spanError(`size ${String(size)} is no multiple of the quantum ${quantum}, or not above 0`, size);
     if (start > MOST_END - size) throw this.spanError(`[${start}, +${size}) goes past 2^53 − 1`, start);
+    if (backing.guarded) throw this.spanError("its one span is the memory itself", start);
     backing.begin();
     for (;;) {
       if (!backing.enter(true)) throw this.busy("add");
@@ -732,7 +777,7 @@ export class ArenaHandle implements Arena {
     }
     this.cache?.close();
     this.cache = null;
-    this.backing.beginEnd();
+    if (!this.backing.beginEnd()) throw this.busy("destroy");
     this.dismantle();
     this.backing.end();
     return leaks;

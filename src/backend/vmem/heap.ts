@@ -25,7 +25,6 @@ import {
   ARENA_TAG_NEXT,
   ARENA_TOTAL,
   PAGE_BYTES,
-  PAGE_SHIFT,
   SB_BOOT_HASH,
   SB_BOOT_TAGS,
   SB_HEAP_ARENA,
@@ -37,7 +36,7 @@ import {
   TAG_START,
   TAG_WORDS,
 } from "../memory/layout.ts";
-import { HASH_FIRST, createSegments, firstOfTable, type Segments } from "./segments.ts";
+import { HASH_FIRST, createSegments, type Segments } from "./segments.ts";
 import { createSpans } from "./spans.ts";
 
 /** Answers of an allocation that is none. Pages have positive addresses. */
@@ -46,8 +45,6 @@ export const HEAP_BUSY = -1;
 
 /** Tags that must be at hand before an operation: two for a carve, two for a page of tags, two for a hash table, two to spare. */
 const TAG_RESERVE = 8;
-/** Hash tables 1 … SMALL_TABLES share one page: 256 + 512 + 1024 + 2048 bytes. */
-const SMALL_TABLES = 4;
 
 export interface Heap {
   /** Word index of its arena block. */
@@ -61,9 +58,10 @@ export interface Heap {
    * Takes `pages` pages.
    * @param owner - name of the worker whose block it is, 0 = the allocator's own.
    * @param intent - word that receives the byte address in the same transaction; 0 = none.
+   * @param patience - how long it may wait for the lock, milliseconds: 0 never blocks. Default this thread's patience.
    * @returns the byte address, NO_PAGES, or HEAP_BUSY.
    */
-  alloc(pages: number, owner: number, intent: number): number;
+  alloc(pages: number, owner: number, intent: number, patience?: number): number;
   /**
    * Gives back what `alloc` gave.
    * @param intent - word that is cleared in the same transaction; 0 = none.
@@ -99,8 +97,8 @@ export function createHeap(floor: Floor): Heap {
     commit();
   }
 
-  function alloc(pages: number, owner: number, intent: number): number {
-    if (!locks.acquire(LOCK, patienceMs)) return HEAP_BUSY;
+  function alloc(pages: number, owner: number, intent: number, patience: number = patienceMs): number {
+    if (!locks.acquire(LOCK, patience)) return HEAP_BUSY;
     try {
       if (!populate()) {
         f64[(a + ARENA_FAILS) >> 1]++;
@@ -159,20 +157,11 @@ export function createHeap(floor: Floor): Heap {
   function growHash(): void {
     const table = segments.missingTable(a);
     if (table >= 0) {
-      const words = firstOfTable(table);
-      const pages = table <= SMALL_TABLES ? 1 : (words * 4) >>> PAGE_SHIFT;
+      const pages = segments.pagesOfTable(table);
       const at = takeOwn(pages);
       if (at === 0) return;
       i32.fill(0, at >>> 2, (at + pages * PAGE_BYTES) >>> 2);
-      if (table <= SMALL_TABLES) {
-        let word = at >>> 2;
-        for (let k = table; k <= SMALL_TABLES; k++) {
-          set(a + ARENA_HASH_TABLES + k, word);
-          word += firstOfTable(k);
-        }
-      } else {
-        set(a + ARENA_HASH_TABLES + table, at >>> 2);
-      }
+      segments.linkTable(a, table, at >>> 2);
       commit();
     }
     segments.splitBucket(a);

@@ -65,6 +65,7 @@ export function createLocalArena(name: string, options: ArenaOptions = {}): Aren
   const checked = checkArenaOptions(name, options);
   const backing = createBacking(checked.quantum, checked.qcacheMax, () => handle);
   const handle: ArenaHandle = new ArenaHandle(backing, { ...checked, name, options, porterFor: createLocalPorter });
+  handle.wire(options);
   handle.configure(options);
   if (checked.qcacheMax > 0) {
     handle.cache = new LocalCache({
@@ -191,7 +192,10 @@ function createBacking(quantum: number, qcacheMax: number, arena: () => Arena): 
   return {
     a: A,
     owner: 0,
-    isShared: false,
+    memory: null,
+    guarded: false,
+    hold: () => undefined,
+    unhold: () => undefined,
     engine: () => engine,
     begin: undo,
     enter: () => true,
@@ -205,7 +209,7 @@ function createBacking(quantum: number, qcacheMax: number, arena: () => Arena): 
     // Nobody else could free while this thread sleeps.
     sleep: () => false,
     sleepAsync,
-    beginEnd: () => undefined,
+    beginEnd: () => true,
     end: () => {
       alive = false;
       adopt(arena(), null);

@@ -54,10 +54,27 @@ export interface Request {
   /** Whether any free segment of the size will do. */
   plain: boolean;
   start: number;
+  /** Intent frame that the result is held in, as a span on its way to another arena; 0 = none. */
+  frame: number;
+  /** Word that receives the start in the same transaction; 0 = none. */
+  word: number;
 }
 
 export function emptyRequest(): Request {
-  return { size: 0, align: 1, phase: 0, nocross: 0, min: 0, max: MOST_END, policy: POLICY_INSTANT, end: false, plain: true, start: 0.5 };
+  return {
+    size: 0,
+    align: 1,
+    phase: 0,
+    nocross: 0,
+    min: 0,
+    max: MOST_END,
+    policy: POLICY_INSTANT,
+    end: false,
+    plain: true,
+    start: 0.5,
+    frame: 0,
+    word: 0,
+  };
 }
 
 /** Answer of {@link place}: it does not fit. */

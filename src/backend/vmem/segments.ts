@@ -43,6 +43,7 @@ import {
   ARENA_TAG_FREE,
   ARENA_TAG_FREE_COUNT,
   ARENA_TAG_NEXT,
+  PAGE_BYTES,
   TAG_KIND,
   TAG_LINK_NEXT,
   TAG_LINK_PREV,
@@ -60,6 +61,8 @@ import {
 export const HASH_FIRST = 64;
 /** Buckets at most: the directory is full then. */
 export const HASH_MOST: number = HASH_FIRST << (ARENA_HASH_TABLE_COUNT - 1);
+/** Hash tables 1 … SMALL_TABLES share one page: 256 + 512 + 1024 + 2048 bytes. */
+const SMALL_TABLES = 4;
 /** A chain longer than this is not split: its links would not fit a transaction. */
 const SPLIT_LONGEST = 24;
 
@@ -96,6 +99,10 @@ export interface Segments {
   hashIsDense(a: number): boolean;
   /** The table that the next split needs and that is missing: its number; −1 = none is missing. */
   missingTable(a: number): number;
+  /** Pages that `table` takes: the first few share one. */
+  pagesOfTable(table: number): number;
+  /** Enters `table`, in zeroed pages from word `at` on, into the directory. */
+  linkTable(a: number, table: number, at: number): void;
   /** Splits one bucket (a transaction's worth). */
   splitBucket(a: number): void;
 }
@@ -338,6 +345,18 @@ export function createSegments(ground: Ground): Segments {
     return i32[a + ARENA_HASH_TABLES + table] === 0 ? table : -1;
   }
 
+  function pagesOfTable(table: number): number {
+    return table <= SMALL_TABLES ? 1 : (firstOfTable(table) * 4) / PAGE_BYTES;
+  }
+
+  function linkTable(a: number, table: number, at: number): void {
+    let word = at;
+    for (let k = table; k <= Math.max(table, SMALL_TABLES); k++) {
+      set(a + ARENA_HASH_TABLES + k, word);
+      word += firstOfTable(k);
+    }
+  }
+
   function splitBucket(a: number): void {
     const round = i32[a + ARENA_HASH_ROUND];
     const split = i32[a + ARENA_HASH_SPLIT];
@@ -386,6 +405,8 @@ export function createSegments(ground: Ground): Segments {
     bucketWord,
     hashIsDense,
     missingTable,
+    pagesOfTable,
+    linkTable,
     splitBucket,
   };
 }

@@ -1,0 +1,198 @@
+/**
+ * What a shared arena stands on: its record in the memory, a robust lock, the journal of this thread's slot, pages of the heap.
+ *
+ * Tags and hash tables come in pages from the heap. Such a page is in an intent frame from the heap's transaction until the
+ * arena's, as everything that is in flight between two locks. Pages stay with the record, also when the arena has ended: the
+ * next arena made with it begins with them.
+ */
+import type { Floor } from "../memory/floor.ts";
+import { isShared } from "../memory/buffer.ts";
+import {
+  ARENA_CLOSER,
+  ARENA_LOCK,
+  ARENA_OWN,
+  ARENA_SERIAL,
+  ARENA_STATE,
+  ARENA_STATE_DYING,
+  ARENA_STATE_LIVE,
+  ARENA_TAG_END,
+  ARENA_TAG_NEXT,
+  ARENA_WAIT_SEQ,
+  INTENT_EXTENT,
+  INTENT_PAGE,
+  PAGE_BYTES,
+  SPAN_HELD,
+  SPAN_SIZE,
+  SPAN_START,
+  TAG_PAGE_HEADER_WORDS,
+  TAG_WORDS,
+} from "../memory/layout.ts";
+import { type Backing, NOT_PROVIDED, PROVIDED, PROVIDE_BUSY } from "./backing.ts";
+import { type Engine, WANTS_TABLE } from "./engine.ts";
+import { HEAP_BUSY, type Heap, NO_PAGES } from "./heap.ts";
+
+/** What the backing asks of those who know all arenas. */
+export interface ArenaServices {
+  /** Completes what this worker had to leave. */
+  finishFrames(): void;
+  hasChildren(a: number): boolean;
+  /** Puts the record back among the free ones. */
+  retire(a: number): void;
+}
+
+export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a: number, services: ArenaServices): Backing {
+  const { i32, f64, canWait, buffer } = floor.cells;
+  const { locks, intents, journal, patienceMs } = floor;
+  const { set, add, commit } = journal;
+  const LOCK = a + ARENA_LOCK;
+  const serial = i32[a + ARENA_SERIAL];
+  const isHeap = a === heap.arena;
+  const canWaitAsync = isShared(buffer) && typeof Atomics.waitAsync === "function";
+  /** Sleepers of this thread: what waitAsync cannot do everywhere, a wake by this thread can. */
+  const sleepers = new Set<() => void>();
+
+  function begin(): void {
+    locks.mend();
+    if (intents.abandoned()) services.finishFrames();
+  }
+
+  function isAlive(): boolean {
+    return i32[a + ARENA_STATE] === ARENA_STATE_LIVE && i32[a + ARENA_SERIAL] === serial;
+  }
+
+  function provide(want: number, mayWait: boolean): number {
+    const patience = mayWait ? patienceMs : 0;
+    if (isHeap) return populateHeap(patience);
+    const table = want === WANTS_TABLE ? engine.segments.missingTable(a) : -1;
+    const pages = table >= 0 ? engine.segments.pagesOfTable(table) : 1;
+    const frame = intents.push(INTENT_PAGE);
+    const page = heap.alloc(pages, 0, frame + INTENT_EXTENT, patience);
+    if (page === NO_PAGES || page === HEAP_BUSY) {
+      intents.pop(frame);
+      return page === NO_PAGES ? NOT_PROVIDED : PROVIDE_BUSY;
+    }
+    if (table >= 0) i32.fill(0, page >>> 2, (page + pages * PAGE_BYTES) >>> 2);
+    if (!locks.acquire(LOCK, patience)) {
+      giveBackPages(page, frame);
+      return PROVIDE_BUSY;
+    }
+    let linked = true;
+    try {
+      if (table < 0) addTags(page);
+      else if (engine.segments.missingTable(a) === table) engine.segments.linkTable(a, table, page >>> 2);
+      else linked = false;
+      if (linked) {
+        add(a + ARENA_OWN, pages);
+        set(frame + INTENT_EXTENT, 0);
+      }
+      commit();
+    } finally {
+      locks.release();
+    }
+    // Somebody else was faster with the same table.
+    if (linked) intents.pop(frame);
+    else giveBackPages(page, frame);
+    return PROVIDED;
+  }
+
+  /** The heap feeds itself. */
+  function populateHeap(patience: number): number {
+    if (!locks.acquire(LOCK, patience)) return PROVIDE_BUSY;
+    try {
+      return heap.populate() ? PROVIDED : NOT_PROVIDED;
+    } finally {
+      locks.release();
+    }
+  }
+
+  function giveBackPages(page: number, frame: number): void {
+    // Out of reach, the frame stays: what is in it is given back at the next slow path.
+    if (heap.free(page, frame + INTENT_EXTENT)) intents.pop(frame);
+  }
+
+  /** The page becomes the one that tags are carved from; what is left of the old one goes to the list first. */
+  function addTags(page: number): void {
+    while (i32[a + ARENA_TAG_END] - i32[a + ARENA_TAG_NEXT] >= TAG_WORDS) {
+      const tag = i32[a + ARENA_TAG_NEXT];
+      set(a + ARENA_TAG_NEXT, tag + TAG_WORDS);
+      engine.segments.giveTag(a, tag);
+      commit();
+    }
+    set(a + ARENA_TAG_NEXT, (page >>> 2) + TAG_PAGE_HEADER_WORDS);
+    set(a + ARENA_TAG_END, (page + PAGE_BYTES) >>> 2);
+  }
+
+  function hold(frame: number, start: number, size: number): void {
+    f64[(frame + SPAN_START) >> 1] = start;
+    f64[(frame + SPAN_SIZE) >> 1] = size;
+    set(frame + SPAN_HELD, 1);
+  }
+
+  function unhold(frame: number): void {
+    set(frame + SPAN_HELD, 0);
+  }
+
+  function wake(): void {
+    Atomics.notify(i32, a + ARENA_WAIT_SEQ);
+    for (const wakeUp of sleepers) wakeUp();
+  }
+
+  function sleep(seq: number, ms: number): boolean {
+    if (!canWait) return false;
+    Atomics.wait(i32, a + ARENA_WAIT_SEQ, seq, ms);
+    return true;
+  }
+
+  function sleepAsync(seq: number, ms: number): { done: Promise<void>; cancel: () => void } {
+    let cancel = (): void => undefined;
+    const done = new Promise<void>((resolve) => {
+      const timer = setTimeout(() => cancel(), ms);
+      cancel = () => {
+        clearTimeout(timer);
+        sleepers.delete(cancel);
+        resolve();
+      };
+      sleepers.add(cancel);
+    });
+    if (canWaitAsync) {
+      const wait = Atomics.waitAsync(i32, a + ARENA_WAIT_SEQ, seq, ms);
+      if (wait.async) void wait.value.then(() => cancel());
+      else cancel();
+    }
+    return { done, cancel: () => cancel() };
+  }
+
+  function beginEnd(): boolean {
+    if (!locks.acquire(LOCK, patienceMs)) return false;
+    try {
+      set(a + ARENA_CLOSER, floor.me);
+      set(a + ARENA_STATE, ARENA_STATE_DYING);
+      commit();
+      return true;
+    } finally {
+      locks.release();
+    }
+  }
+
+  return {
+    a,
+    owner: floor.me,
+    memory: floor,
+    guarded: isHeap,
+    engine: () => engine,
+    begin,
+    enter: (mayWait) => locks.acquire(LOCK, mayWait ? patienceMs : 0),
+    leave: () => locks.release(),
+    commit,
+    isAlive,
+    provide,
+    hold,
+    unhold,
+    wake,
+    sleep,
+    sleepAsync,
+    beginEnd,
+    end: () => services.retire(a),
+    hasChildren: () => services.hasChildren(a),
+  };
+}
