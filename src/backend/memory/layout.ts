@@ -77,7 +77,7 @@ export const SB_BOOT_END = 23;
 export const SB_ARENAS = 24;
 export const SB_ARENA_FREE = 25;
 /** Arenas ever made: each has a serial number of its own. Under the control lock. */
-export const SB_ARENA_SERIAL = 29;
+export const SB_ARENA_SERIAL = 40;
 /** Highest zone id ever given: where walks over the directory end. Under the control lock; grows only. */
 export const SB_ZONE_HIGH = 28;
 /** Pages of the heap that became records and cache lines. Under the control lock. */

@@ -58,7 +58,7 @@ import { PROVIDED, type Porter } from "./backing.ts";
 import { WANTS_TAGS, createEngine } from "./engine.ts";
 import { ArenaHandle } from "./handle.ts";
 import { HEAP_BUSY, type Heap, NO_PAGES } from "./heap.ts";
-import { checkArenaOptions, checkSource } from "./local.ts";
+import { checkArenaOptions, checkImport, checkSource } from "./local.ts";
 import type { QuantumCache } from "./quantum-cache.ts";
 import { MOST_END } from "./request.ts";
 import { HASH_FIRST } from "./segments.ts";
@@ -214,6 +214,7 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
     if (source !== undefined && (!(source instanceof ArenaHandle) || source.backing.memory !== floor)) {
       throw optionError("source", source, "an arena of the same memory, as this thread has it open", name);
     }
+    checkImport(name, checked.identifiers, options);
     if (span !== undefined) {
       const { start, size } = span;
       const { quantum } = checked;

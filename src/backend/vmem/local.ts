@@ -94,7 +94,7 @@ export function checkArenaOptions(name: unknown, options: ArenaOptions): { quant
   return { quantum, identifiers, qcacheMax };
 }
 
-/** Refuses a source that would make a circle, or that identifiers may not come from. */
+/** Refuses a source that would make a circle. */
 export function checkSource(handle: ArenaHandle, options: ImportOptions): void {
   for (let source: Arena | null = options.source ?? null; source !== null; source = source.source) {
     if (source === handle) {
@@ -107,11 +107,16 @@ export function checkSource(handle: ArenaHandle, options: ImportOptions): void {
       );
     }
   }
-  if (handle.identifiers && options.source !== undefined && !options.source.identifiers) {
-    throw optionError("source", options.source, "an arena of identifiers, as this one is", handle.name);
+  checkImport(handle.name, handle.identifiers, options);
+}
+
+/** Refuses what no arena of that kind may import from. */
+export function checkImport(name: string, identifiers: boolean, options: ImportOptions): void {
+  if (identifiers && options.source !== undefined && !options.source.identifiers) {
+    throw optionError("source", options.source, "an arena of identifiers, as this one is", name);
   }
   if (options.release !== undefined && options.import === undefined) {
-    throw optionError("release", options.release, "given together with import", handle.name);
+    throw optionError("release", options.release, "given together with import", name);
   }
 }
 

@@ -6,15 +6,7 @@
  * functions is not promised; a release function is called at most once for each span.
  */
 import type { Floor } from "../memory/floor.ts";
-import {
-  INTENT_FRAMES,
-  INTENT_SPAN,
-  SPAN_ARENA,
-  SPAN_HELD,
-  SPAN_SIZE,
-  SPAN_SOURCE,
-  SPAN_START,
-} from "../memory/layout.ts";
+import { INTENT_FRAMES, INTENT_SPAN, SPAN_ARENA, SPAN_HELD, SPAN_SIZE, SPAN_SOURCE, SPAN_START } from "../memory/layout.ts";
 import type { ImportFunction, ReleaseFunction } from "./arena.ts";
 import type { Porter, SpanInHand } from "./backing.ts";
 import { BUSY, type ArenaHandle } from "./handle.ts";
