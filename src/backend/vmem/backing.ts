@@ -57,7 +57,7 @@ export interface Backing {
   enter(mayWait: boolean): boolean;
   /** Lets it go; what was not committed is undone. */
   leave(): void;
-  commit(): void;
+  readonly commit: () => void;
   isAlive(): boolean;
   /** Provides what {@link Engine.wants} said. Called with no lock held. */
   provide(want: number, mayWait: boolean): number;

@@ -554,9 +554,9 @@ export class ArenaHandle implements Arena {
       try {
         this.checkAlive();
         const { i32 } = backing.engine().ground.cells;
-        const { wholeImport } = backing.engine().spans;
+        const { spans } = backing.engine();
         let marker = i32[backing.a + ARENA_SPAN_FIRST];
-        while (marker !== 0 && wholeImport(i32[marker + TAG_NEXT]) === 0) marker = i32[marker + TAG_LINK_NEXT];
+        while (marker !== 0 && spans.wholeImport(i32[marker + TAG_NEXT]) === 0) marker = i32[marker + TAG_LINK_NEXT];
         if (marker !== 0 && this.porter !== null && this.porter.canRelease) span = this.lift(marker);
       } finally {
         backing.leave();
