@@ -1,7 +1,7 @@
 /**
  * malloc: memory of any size from the zones of the size classes, and from the heap arena beyond them.
  *
- * **malloc** finds the class in a table by (size + 15) >> 4 and allocates from the class's zone. **free** finds the zone by the
+ * **malloc** finds the class's zone in a table by (size + 15) >> 4 and allocates from it. **free** finds the zone by the
  * page table: the entry of the address's page holds the tag of the zone whose slab it is, and a table leads from the tag to the
  * zone as this thread has it open; a page without a tag can only be a large block's. Everything else (who owns an allocation,
  * that it is not free already, that the address is the first byte of one) is checked by the zone or the arena, so what they
@@ -60,7 +60,7 @@ export interface Malloc {
   stats(): MallocStatistics;
 }
 
-/** Entries of the table from tags to zones: tags beyond it share entries. A power of two. */
+/** Entries of the table from tags to zones. Zones made after so many others were are found in a map, which takes longer. */
 const TAG_ENTRIES = 1024;
 /** An allocation moves to a smaller class when it would use no more than 1/SHRINK of its own. */
 const SHRINK = 2;
@@ -77,9 +77,11 @@ export function createMalloc(uma: Uma): Malloc {
   const opened: Zone[] = [];
   const thrift = createThrift(floor, heap, caches, kegs, core.arenaPages, opened);
   const classOf = CLASS_OF;
-  /** Zones by class, and by tag; null until this thread needs them. */
+  /** Zones by class, by size in units of 16 bytes, and by tag; null until this thread needs them. */
   const byClass: (Zone | null)[] = CLASS_SIZES.map(() => null);
+  const bySize: (Zone | null)[] = Array.from(classOf, () => null);
   const byTag: (Zone | null)[] = Array.from({ length: TAG_ENTRIES }, () => null);
+  const byLateTag = new Map<number, Zone>();
 
   /** The zone of a class, opened. @throws UmaError ERR_UMA_EMPTY, ERR_UMA_BUSY when that cannot be done. */
   function zoneOf(index: number): Zone {
@@ -91,7 +93,9 @@ export function createMalloc(uma: Uma): Malloc {
     if (old >= 0) opened.splice(old, 1);
     opened.push(zone);
     byClass[index] = zone;
-    byTag[zone.tag & (TAG_ENTRIES - 1)] = zone;
+    for (let unit = 0; unit < classOf.length; unit++) if (classOf[unit] === index) bySize[unit] = zone;
+    if (zone.tag < TAG_ENTRIES) byTag[zone.tag] = zone;
+    else byLateTag.set(zone.tag, zone);
     return zone;
   }
 
@@ -101,8 +105,8 @@ export function createMalloc(uma: Uma): Malloc {
     const entry = ((p >>> PAGE_SHIFT) << 2) + PT;
     const tag = i32[entry + PTE_TAG];
     if (tag === 0) return null;
-    const known = byTag[tag & (TAG_ENTRIES - 1)] ?? null;
-    if (known !== null && known.tag === tag) return known;
+    const known = (tag < TAG_ENTRIES ? byTag[tag] : byLateTag.get(tag)) ?? null;
+    if (known !== null && !known.closed) return known;
     const keg = i32[i32[entry + PTE_SLAB] + SLAB_KEG];
     const name = i32[keg + KEG_TAG] === tag ? items.nameIn(i32[keg + KEG_ZONE]) : "?";
     const index = name.startsWith(ZONE_PREFIX) ? CLASS_SIZES.indexOf(Number(name.slice(ZONE_PREFIX.length))) : -1;
@@ -161,11 +165,11 @@ export function createMalloc(uma: Uma): Malloc {
     return size <= held && Math.max(size, LEAST_BYTES) * SHRINK > held;
   }
 
-  // Literals on the hot path: 8192 = SMALL_MAX_BYTES, 4 = CLASS_SHIFT, 12 = PAGE_SHIFT, 1023 = TAG_ENTRIES − 1, [.. + 0] = PTE_TAG.
+  // Literals on the hot path: 8192 = SMALL_MAX_BYTES, 4 = CLASS_SHIFT, 12 = PAGE_SHIFT, 1024 = TAG_ENTRIES, PTE_TAG = 0.
   class ZoneMalloc implements Malloc {
     malloc(size: number): number {
       if ((size | 0) === size && size >>> 0 <= 8192) {
-        const zone = byClass[classOf[(size + 15) >> 4] as number] as Zone | null;
+        const zone = bySize[(size + 15) >> 4] as Zone | null;
         if (zone !== null) return zone.tryAlloc();
       }
       return this.mallocSlow(size);
@@ -174,10 +178,12 @@ export function createMalloc(uma: Uma): Malloc {
     free(p: number): void {
       if ((p | 0) === p && (p - LOW) >>> 0 < SPAN) {
         const tag = i32[((p >>> 12) << 2) + PT];
-        const zone = byTag[tag & 1023] as Zone | null;
-        if (zone !== null && zone.tag === tag) {
-          zone.free(p);
-          return;
+        if (tag >>> 0 < 1024) {
+          const zone = byTag[tag] as Zone | null;
+          if (zone !== null) {
+            zone.free(p);
+            return;
+          }
         }
       }
       this.freeSlow(p);

@@ -40,7 +40,7 @@ import { DEPOT_BUCKETS, bucketItems } from "./classes.ts";
 /** Pages taken between two looks at what lies idle. */
 const LOOK_PAGES = 32;
 /** A trim is worth while when more lies idle than 1/2^IDLE_SHIFT of the heap in use, and than these bytes. */
-const IDLE_SHIFT = 5;
+const IDLE_SHIFT = 6;
 const IDLE_LEAST_BYTES = 32_768;
 /** A bucket may hold 1/2^BUCKET_SHIFT of the class's items, the depot 1/2^DEPOT_SHIFT. */
 const BUCKET_SHIFT = 6;
@@ -95,6 +95,8 @@ export function createThrift(
     try {
       for (const z of zones) {
         if (z.closed || z.inHook > 0) continue;
+        // What this worker caches of a class that lies mostly idle only keeps its slabs from becoming whole.
+        if (i32[z.keg + KEG_FREE] * 2 > i32[z.keg + KEG_ITEMS]) caches.drainLine(z.zone, z.keg, z.line);
         if (i32[z.zone + ZONE_DEPOT_ITEMS] > 0) caches.drainDepot(z.zone, z.keg, 0);
         if (i32[z.keg + KEG_LIST_FREE] === 0) continue;
         given += kegs.shrink(z, 0);

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { UmaError } from "../../../../src/backend/memory/errors.ts";
-import { PAGE_BYTES } from "../../../../src/backend/memory/layout.ts";
+import { PAGE_BYTES, SB_ZONE_SERIAL } from "../../../../src/backend/memory/layout.ts";
 import { defineZone, type ZoneDefinition } from "../../../../src/uma/definition.ts";
 import { CLASS_ZONES } from "../../../../src/uma/malloc/classes.ts";
 import { type Malloc, createMalloc } from "../../../../src/uma/malloc/malloc.ts";
@@ -275,6 +275,15 @@ test("a class whose bounds have grown with its items can be opened, used and fre
   expect(other.usableSize(again)).toBe(112);
   other.free(again);
   expect(heap.stats().used).toBe(0);
+});
+
+test("frees by address also what lies in a zone that was made after a thousand others", () => {
+  const { i32, base } = uma.core.floor.cells;
+  i32[base + SB_ZONE_SERIAL] = 5000;
+  const p = heap.malloc(24);
+  heap.free(p);
+  expect(heap.stats().used).toBe(0);
+  expect(codeOf(() => heap.free(p))).toBe("ERR_UMA_DOUBLE_FREE");
 });
 
 describe("alignedAlloc", () => {
