@@ -63,6 +63,8 @@ export interface ReplayResult {
 
 const LEAST_BYTES = 256 * 2 ** 20;
 const DRAW_EVERY_MS = 100;
+/** A victim is terminated so soon after it is half way: at no instant in particular. */
+const KILL_WITHIN_MS = 10;
 
 /** Length of the memory for a trace that has so many bytes alive at the most: it is committed as it is touched. */
 export function defaultBytes(peakBytes: number): number {
@@ -136,7 +138,7 @@ function startWorker(uma: Uma, plan: Plan, board: Board, worker: number, victim:
     thread.on("message", (message: Message) => {
       if (message.is === "ready") resolve();
       else if (message.is === "finished") finishedAt = message.at;
-      else void thread.terminate();
+      else setTimeout(() => void thread.terminate(), Math.random() * KILL_WITHIN_MS);
     });
   });
   const left = uma.watch(thread, ticket).then((report) => {
