@@ -12,8 +12,8 @@
  *     one item that each dead worker may have had on its way;
  *  5. every dead worker's slot is free again, at the next generation.
  */
-import { call, note, runSync, type Program, type Scenario, type Victim, type WorkerEnd } from "../../tools/explore/index.ts";
-import { type Attachment, type Definition, type MiniOptions, type MiniWorld, defineZone, layout, miniWorld } from "./world.ts";
+import { call, note, read, runSync, type Program, type Scenario, type Victim, type WorkerEnd } from "../../tools/explore/index.ts";
+import { type Attachment, type Definition, type MiniOptions, type MiniWorld, defineZone, finishUnfinished, layout, miniWorld } from "./world.ts";
 
 type Steps<T> = Generator<unknown, T, unknown>;
 
@@ -32,7 +32,7 @@ export interface Case {
   readonly quick?: boolean;
   /** Where it does not end in the time: a preemption bound, or seconds. */
   readonly bounds?: Pick<Scenario, "preemptionBound" | "maxSeconds" | "maxStates" | "earlyTimeouts">;
-  readonly world: Omit<MiniOptions, "workers" | "opens" | "absent">;
+  readonly world: Omit<MiniOptions, "workers" | "opens">;
   /** A worker for each. */
   readonly works: readonly Work[];
   /** Deaths in all, recoverers' included; default 0. */
@@ -236,6 +236,18 @@ export function keeps(count = 1, zone = 0): Work {
   return function* (a) {
     for (let n = 0; n < count; n++) yield* alloc(a, zone);
   };
+}
+
+/** Does what others have asked for, and finishes what locks out of reach had cut short: what `uma.poll()` does. */
+export function* poll(a: Attachment): Steps<void> {
+  const { core } = a;
+  yield* call(core.floor.locks.mend());
+  yield* call(a.recovery.finishOwnFrames());
+  yield* call(a.closing.finish());
+  yield* call(finishUnfinished(core));
+  for (const z of core.open) {
+    if (z !== undefined && (yield* read(a.world.i32, z.line + layout.LINE_REASONS)) !== 0) yield* call(a.services.attend(z));
+  }
 }
 
 /** Gives back what can be given back. */

@@ -1,8 +1,23 @@
 /** All scenarios, by theme. */
 import type { Scenario } from "../../tools/explore/index.ts";
 import { scenarios as buckets } from "./buckets.ts";
+import { scenarios as closing } from "./closing.ts";
+import { scenarios as heap } from "./heap.ts";
 import { scenarios as hooks } from "./hooks.ts";
+import { scenarios as locks } from "./locks.ts";
 import { scenarios as own } from "./own.ts";
+import { scenarios as recovery } from "./recovery.ts";
 import { scenarios as remote } from "./remote.ts";
+import { scenarios as slabs } from "./slabs.ts";
 
-export const scenarios: readonly Scenario[] = [...own, ...remote, ...buckets, ...hooks];
+export const scenarios: readonly Scenario[] = [
+  ...locks,
+  ...own,
+  ...remote,
+  ...buckets,
+  ...hooks,
+  ...slabs,
+  ...heap,
+  ...recovery,
+  ...closing,
+];

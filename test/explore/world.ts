@@ -10,6 +10,7 @@ import { join, resolve } from "node:path";
 import type * as cellsModule from "../../src/backend/memory/cells.ts";
 import type * as floorModule from "../../src/backend/memory/floor.ts";
 import type * as layoutModule from "../../src/backend/memory/layout.ts";
+import type * as namesModule from "../../src/backend/memory/names.ts";
 import type * as slotsModule from "../../src/backend/memory/slots.ts";
 import type * as superblockModule from "../../src/backend/memory/superblock.ts";
 import type * as compositionModule from "../../src/uma/composition.ts";
@@ -36,10 +37,12 @@ const { createFloor } = await tree.load<typeof floorModule>("backend/memory/floo
 const { createSlots } = await tree.load<typeof slotsModule>("backend/memory/slots.js");
 const { layOut, declareReady } = await tree.load<typeof superblockModule>("backend/memory/superblock.js");
 const { compose } = await tree.load<typeof compositionModule>("uma/composition.js");
-const { createCore } = await tree.load<typeof coreModule>("uma/core.js");
+const { createCore, finishUnfinished } = await tree.load<typeof coreModule>("uma/core.js");
 export const layout: typeof layoutModule = await tree.load<typeof layoutModule>("backend/memory/layout.js");
+const { slotOf } = await tree.load<typeof namesModule>("backend/memory/names.js");
 export const { defineZone } = await tree.load<typeof definitionModule>("uma/definition.js");
 
+export { finishUnfinished };
 export type Definition = definitionModule.ZoneDefinition;
 
 /** One logical worker's attachment. */
@@ -57,6 +60,8 @@ export interface MiniWorld {
   readonly names: readonly number[];
   /** Builds a worker's closures over the memory as it was set up. Touches no shared word that others write. */
   attach(worker: number): Attachment;
+  /** Builds the closures of a worker that comes later, by the name it was given; it has no zones open yet. */
+  join(name: number): Attachment;
   /** An attachment that the check uses at the end: nobody else's. */
   readonly observer: Attachment;
   /** Word index of the scenario's own words: MAIL_WORDS to hand something over, behind them one to sleep on. */
@@ -70,8 +75,10 @@ export interface MiniOptions {
   readonly zones: readonly Definition[];
   /** Which zones a worker has open; default: all. */
   readonly opens?: (worker: number, zone: number) => boolean;
-  /** Workers that are not there at the start: their slots are free. They are the last ones. */
-  readonly absent?: number;
+  /** Slots that are free at the start, behind those of the workers. */
+  readonly free?: number;
+  /** Whether the check's own attachment has the zones open; a zone that is to be taken apart must not be. Default true. */
+  readonly observed?: boolean;
   /** Pages of the memory beside those of the workers; default 34. */
   readonly pages?: number;
   /** How long a worker waits for a lock; default: for ever. */
@@ -89,44 +96,37 @@ export function miniWorld(options: MiniOptions): MiniWorld {
   const pages = (options.pages ?? 34) + 2 * options.workers;
   const buffer = new SharedArrayBuffer(PAGE_BYTES * pages + (MAIL_WORDS + 1) * 4);
   const mail = (PAGE_BYTES * pages) >> 2;
-  const count = options.workers + 1;
+  const count = options.workers + 1 + (options.free ?? 0);
   const cells = runSync(createCells(buffer, 0, true));
   const geometry = runSync(layOut(cells, count, 2));
   const slots = runSync(createSlots(cells, geometry.slots, count));
-  const present = options.workers - (options.absent ?? 0);
-  const observerSlot = options.workers;
+  const observer = options.workers;
   const names: number[] = [];
-  for (let worker = 0; worker < count; worker++) {
+  for (let worker = 0; worker <= observer; worker++) {
     const name = runSync(slots.reserve(0));
     runSync(slots.adopt(name));
     names.push(name);
   }
-  const build = (worker: number): compositionModule.Parts => {
-    const floor = runSync(createFloor(cells, geometry, names[worker] as number, options.patienceMs ?? FOR_EVER_MS));
+  const build = (name: number): compositionModule.Parts => {
+    const floor = runSync(createFloor(cells, geometry, name, options.patienceMs ?? FOR_EVER_MS));
     return runSync(compose(runSync(createCore(floor))));
   };
-  const first = build(observerSlot);
+  const first = build(names[observer] as number);
   runSync(first.core.heap.init());
   runSync(declareReady(cells));
   const opens = options.opens ?? (() => true);
   const attachments: Attachment[] = [];
   const world = { buffer, i32: new Int32Array(buffer), u8: new Uint8Array(buffer), names, mail } as unknown as MiniWorld;
-  for (let worker = 0; worker < count; worker++) {
-    const parts = worker === observerSlot ? first : build(worker);
+  for (let worker = 0; worker <= observer; worker++) {
+    const parts = worker === observer ? first : build(names[worker] as number);
     const zones = options.zones.map((definition, zone) =>
-      worker === observerSlot || (worker < present && opens(worker, zone))
+      (worker === observer ? (options.observed ?? true) : opens(worker, zone))
         ? runSync(parts.registry.open(definition))
         : (undefined as unknown as Zone),
     );
     attachments.push({ ...parts, worker, zones, world });
   }
-  const observer = attachments.pop() as Attachment;
-  options.setUp?.(attachments.slice(0, present), observer);
-  for (let worker = present; worker < options.workers; worker++) {
-    const name = names[worker] as number;
-    runSync(slots.retire(name));
-    names[worker] = runSync(slots.tenant(worker + 1));
-  }
+  options.setUp?.(attachments.slice(0, observer), attachments[observer] as Attachment);
   const places = attachments.map(({ zones }) =>
     zones.map(
       (z) => z && { id: z.id, zone: z.zone, keg: z.keg, line: z.line, tag: z.tag, shift: z.shift, rsize: z.rsize, unitMask: unitMaskOf(z) },
@@ -134,7 +134,7 @@ export function miniWorld(options: MiniOptions): MiniWorld {
   );
 
   function attach(worker: number): Attachment {
-    const parts = build(worker);
+    const parts = build(names[worker] as number);
     const zones = options.zones.map((definition, n) => {
       const place = places[worker]?.[n];
       if (!place) return undefined as unknown as Zone;
@@ -145,7 +145,11 @@ export function miniWorld(options: MiniOptions): MiniWorld {
     return { ...parts, worker, zones, world };
   }
 
-  return Object.assign(world, { attach, observer, nap: () => sleep(world.i32, mail + MAIL_WORDS) });
+  function join(name: number): Attachment {
+    return { ...build(name), worker: slotOf(name) - 1, zones: [], world };
+  }
+
+  return Object.assign(world, { attach, join, observer: attachments[observer] as Attachment, nap: () => sleep(world.i32, mail + MAIL_WORDS) });
 }
 
 function unitMaskOf(zone: Zone): number {

@@ -1,0 +1,208 @@
+/** Recovery against recovery, against the slot's next tenant, and against a worker on its way in or out. */
+import { call, note, runSync, write, read, type Scenario } from "../../tools/explore/index.ts";
+import { alloc, keeps, pairs, poll, recover, scenario, small, warm, type Case, type End, type Work } from "./cases.ts";
+import type { Attachment, MiniWorld } from "./world.ts";
+
+const z = small("z");
+const warmed = { zones: [z], setUp: (all: Attachment[]) => warm(all, 0) };
+
+/** Becomes the tenant of the first free slot, which may be the dead worker's, opens the zone and uses it. */
+const movesIn: Work = function* (a) {
+  const name = yield* reserve(a);
+  if (name === 0) return;
+  const tenant = a.world.join(name);
+  if (!(yield* call(tenant.core.floor.slots.adopt(name)))) throw new Error("a ticket that was just issued is no good");
+  const zone = yield* call(tenant.registry.open(z));
+  const item = yield* call(zone.tryAlloc());
+  if (item !== 0) {
+    const owner = yield* call(zone.ownerOf(item));
+    if (owner !== tenant.core.floor.slot) note(`bad: the tenant's item ${item} belongs to slot ${owner}`);
+    yield* call(zone.free(item));
+  }
+  // It leaves by dying with empty hands.
+  yield* recover(a, [name]);
+};
+
+/** As `uma.ticket()` does: under the control lock. */
+function* reserve(a: Attachment): Generator<unknown, number, unknown> {
+  const { locks, slots, cells, me, patienceMs } = a.core.floor;
+  if (!(yield* call(locks.acquire(cells.base + CONTROL_LOCK, patienceMs)))) return 0;
+  const name = yield* call(slots.reserve(me));
+  yield* call(locks.release());
+  return name;
+}
+
+/** SB_CONTROL_LOCK. */
+const CONTROL_LOCK = 16;
+
+/** Where the parent puts the ticket for its child. */
+const TICKET = 6;
+
+/** Issues a ticket; a child takes it up. */
+const issues: Work = function* (a) {
+  const name = yield* reserve(a);
+  yield* write(a.world.i32, a.world.mail + TICKET, name);
+};
+
+/** A worker that comes by ticket, if there is one by then; its death is certified by the recoverer of whoever runs it. */
+const comes: Work = function* (a) {
+  const name = yield* read(a.world.i32, a.world.mail + TICKET);
+  if (name === 0) return;
+  const child = a.world.join(name);
+  // Its parent may have died, and it with it.
+  if (!(yield* call(child.core.floor.slots.adopt(name)))) return;
+  note(`child ${name}`);
+  const zone = yield* call(child.registry.open(z));
+  yield* call(zone.tryAlloc());
+  note("at work");
+};
+
+/** What the recoverer of the child's thread does beside: it has the ticket, too. */
+const reapsChild: Work = function* (a) {
+  const name = yield* read(a.world.i32, a.world.mail + TICKET);
+  if (name !== 0) yield* recover(a, [name]);
+};
+
+/** Leaves in order, as `uma.detach()` does, and then is no worker any more. */
+const leaves: Work = function* (a) {
+  yield* alloc(a);
+  const { floor } = a.core;
+  yield* call(floor.locks.mend());
+  yield* call(a.recovery.finishOwnFrames());
+  const report = yield* call(a.recovery.leave());
+  let done = report.done;
+  for (const zone of a.zones) if (!(yield* call(a.closing.close(zone)))) done = false;
+  if (!(yield* call(a.closing.finish())) || (yield* call(floor.intents.depth())) > 0) done = false;
+  if (!done) throw new Error("a worker with all the patience there is could not leave");
+  yield* call(floor.slots.retire(floor.me));
+  note("left");
+};
+
+/** Frees the slot's successor from what the common check wants of an item held by somebody who has left. */
+function slotsAreFree({ world }: End): void {
+  for (const [worker, name] of world.names.entries()) {
+    const { slots } = world.observer.core.floor;
+    if (runSync(slots.isDead(name))) throw new Error(`worker ${worker} is dead and not recovered`);
+  }
+}
+
+/** No slot stays RESERVED or LIVE for a child whose parent has died. */
+function nobodyIsForgotten({ world, ends }: End): void {
+  const { slots } = world.observer.core.floor;
+  const parentDied = ends.some((end) => end.name === "worker0" && end.status === "killed");
+  const childsThreadDied = ends.some((end) => end.name === "worker1" && end.status === "killed");
+  const name = world.i32[world.mail + TICKET] as number;
+  if (name !== 0 && childsThreadDied && runSync(slots.isLive(name))) throw new Error("the child's thread is dead, and its slot is live");
+  if (parentDied && freeSlots(world) !== 1) throw new Error("a ticket's issuer is dead, and its slot was not given back");
+}
+
+function freeSlots(world: MiniWorld): number {
+  const { slots } = world.observer.core.floor;
+  let free = 0;
+  for (let slot = world.names.length + 1; slot <= slots.count; slot++) if (runSync(slots.state(slot)) === 0) free++;
+  return free;
+}
+
+const orphaned: Case["world"] = {
+  zones: [small("o", { onDeath: "free", bucket: 1 })],
+  setUp: (all) => warm(all, 0, 1),
+};
+
+export const scenarios: Scenario[] = [
+  scenario({
+    name: "recovery: two recoverers race, one kill",
+    world: warmed,
+    works: [keeps(1)],
+    kills: 1,
+    recoverers: 2,
+    quick: true,
+  }),
+  scenario({
+    name: "recovery: two recoverers race, two kills",
+    world: warmed,
+    works: [keeps(1)],
+    kills: 2,
+    recoverers: 2,
+  }),
+  scenario({
+    name: "recovery: three recoverers race, one kill",
+    world: warmed,
+    works: [keeps(1)],
+    kills: 1,
+    recoverers: 3,
+  }),
+  scenario({
+    name: "recovery: of a worker cut in a transaction, two recoverers, two kills",
+    world: { zones: [z], setUp: (_all, observer) => runSync(observer.zones[0]?.prealloc(4)) },
+    works: [keeps(1)],
+    kills: 2,
+    recoverers: 2,
+    bounds: { preemptionBound: 2 },
+  }),
+  scenario({
+    name: "recovery: late, against the slot's next tenant, one kill",
+    world: { ...warmed, pages: 36 },
+    works: [pairs(1)],
+    kills: 1,
+    recoverers: 2,
+    afterRecovery: movesIn,
+    check: slotsAreFree,
+  }),
+  scenario({
+    name: "recovery: against the slot's next tenant, two kills",
+    world: { ...warmed, pages: 36 },
+    works: [keeps(1)],
+    kills: 2,
+    afterRecovery: movesIn,
+    bounds: { preemptionBound: 2 },
+    check: slotsAreFree,
+  }),
+  scenario({
+    name: "orphans: finished by a worker with the zone open while another frees, one kill",
+    world: orphaned,
+    works: [
+      keeps(1),
+      function* (a) {
+        yield* pairs(1)(a);
+        yield* poll(a);
+      },
+    ],
+    kills: 1,
+    recoverersOpen: false,
+  }),
+  scenario({
+    name: "orphans: two workers finish them, one kill",
+    world: orphaned,
+    works: [keeps(1), (a) => poll(a), (a) => poll(a)],
+    kills: 1,
+    recoverersOpen: false,
+    bounds: { preemptionBound: 3 },
+  }),
+  scenario({
+    name: "attach: by ticket, killed at every step, one kill",
+    world: { zones: [z], free: 1 },
+    works: [issues, comes],
+    kills: 1,
+    loose: true,
+    afterRecovery: reapsChild,
+    check: nobodyIsForgotten,
+  }),
+  scenario({
+    name: "attach: by ticket, killed at every step, two kills",
+    world: { zones: [z], free: 1 },
+    works: [issues, comes],
+    kills: 2,
+    loose: true,
+    afterRecovery: reapsChild,
+    bounds: { preemptionBound: 2 },
+    check: nobodyIsForgotten,
+  }),
+  scenario({
+    name: "detach: killed at every step, two kills",
+    world: warmed,
+    works: [leaves],
+    kills: 2,
+    loose: true,
+    check: slotsAreFree,
+  }),
+];
