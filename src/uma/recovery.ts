@@ -151,6 +151,8 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
 
   /** @returns false when there is nothing to do (any more), or another worker does it. */
   function recover(name: number, report: RecoveryReport): boolean {
+    // A recoverer that died itself may have been in the middle of a transaction over what it was recovering.
+    if (!locks.settle(slots.reaper(name))) return false;
     if (!slots.claim(name, me)) {
       begun.delete(name);
       if (slots.isDead(name)) return false;
@@ -160,6 +162,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     }
     const at = slots.wordOf(slotOf(name));
     locks.salvage(name);
+    certifyChildren(name);
     if (
       sweepLines(at, slotOf(name)) !== OK ||
       sweepWaits(at) !== OK ||
@@ -395,7 +398,18 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     return OK;
   }
 
-  /** The workers that a dead worker had started died with it (Node ends nested workers before their parent's exit). */
+  /**
+   * The workers that a dead worker had started died with it (Node ends nested workers before their parent's exit), and theirs
+   * with them. Said before any lock is waited for: one of them may hold it.
+   */
+  function certifyChildren(name: number): void {
+    for (let slot = 1; slot <= slots.count; slot++) {
+      if (i32[slots.wordOf(slot) + SLOT_ISSUER] !== name) continue;
+      const child = slots.tenant(slot);
+      if (child !== name && slots.certify(child)) certifyChildren(child);
+    }
+  }
+
   function recoverChildren(name: number, report: RecoveryReport): Outcome {
     for (let slot = 1; slot <= slots.count; slot++) {
       const child = slots.tenant(slot);

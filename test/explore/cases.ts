@@ -13,7 +13,16 @@
  *  5. every dead worker's slot is free again, at the next generation.
  */
 import { call, note, read, runSync, type Program, type Scenario, type Victim, type WorkerEnd } from "../../tools/explore/index.ts";
-import { type Attachment, type Definition, type MiniOptions, type MiniWorld, defineZone, finishUnfinished, layout, miniWorld } from "./world.ts";
+import {
+  type Attachment,
+  type Definition,
+  type MiniOptions,
+  type MiniWorld,
+  defineZone,
+  finishUnfinished,
+  layout,
+  miniWorld,
+} from "./world.ts";
 
 type Steps<T> = Generator<unknown, T, unknown>;
 

@@ -25,8 +25,7 @@ const gives = (n: number): Work =>
     yield* call(a.core.heap.free(a.world.i32[a.world.mail + n] as number, 0));
   };
 
-const both =
-  (first: Work, second: Work): Work =>
+const both = (first: Work, second: Work): Work =>
   function* (a) {
     yield* first(a);
     yield* second(a);

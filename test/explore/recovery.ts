@@ -1,7 +1,7 @@
 /** Recovery against recovery, against the slot's next tenant, and against a worker on its way in or out. */
-import { call, note, runSync, write, read, type Scenario } from "../../tools/explore/index.ts";
+import { call, note, runSync, type Scenario } from "../../tools/explore/index.ts";
 import { alloc, keeps, pairs, poll, recover, scenario, small, warm, type Case, type End, type Work } from "./cases.ts";
-import type { Attachment, MiniWorld } from "./world.ts";
+import type { Attachment } from "./world.ts";
 
 const z = small("z");
 const warmed = { zones: [z], setUp: (all: Attachment[]) => warm(all, 0) };
@@ -35,32 +35,15 @@ function* reserve(a: Attachment): Generator<unknown, number, unknown> {
 /** SB_CONTROL_LOCK. */
 const CONTROL_LOCK = 16;
 
-/** Where the parent puts the ticket for its child. */
-const TICKET = 6;
-
-/** Issues a ticket; a child takes it up. */
-const issues: Work = function* (a) {
+/** Issues a ticket and starts a worker with it, which dies with its parent: one program is both. */
+const comesByTicket: Work = function* (a) {
   const name = yield* reserve(a);
-  yield* write(a.world.i32, a.world.mail + TICKET, name);
-};
-
-/** A worker that comes by ticket, if there is one by then; its death is certified by the recoverer of whoever runs it. */
-const comes: Work = function* (a) {
-  const name = yield* read(a.world.i32, a.world.mail + TICKET);
   if (name === 0) return;
   const child = a.world.join(name);
-  // Its parent may have died, and it with it.
-  if (!(yield* call(child.core.floor.slots.adopt(name)))) return;
-  note(`child ${name}`);
+  if (!(yield* call(child.core.floor.slots.adopt(name)))) throw new Error("a ticket that was just issued is no good");
   const zone = yield* call(child.registry.open(z));
   yield* call(zone.tryAlloc());
-  note("at work");
-};
-
-/** What the recoverer of the child's thread does beside: it has the ticket, too. */
-const reapsChild: Work = function* (a) {
-  const name = yield* read(a.world.i32, a.world.mail + TICKET);
-  if (name !== 0) yield* recover(a, [name]);
+  note(`child ${name}`);
 };
 
 /** Leaves in order, as `uma.detach()` does, and then is no worker any more. */
@@ -86,22 +69,23 @@ function slotsAreFree({ world }: End): void {
   }
 }
 
-/** No slot stays RESERVED or LIVE for a child whose parent has died. */
-function nobodyIsForgotten({ world, ends }: End): void {
+/** The slots that are taken are those of the living, and of the children of the living. */
+function nobodyIsForgotten(end: End): void {
+  const { world, ends } = end;
   const { slots } = world.observer.core.floor;
-  const parentDied = ends.some((end) => end.name === "worker0" && end.status === "killed");
-  const childsThreadDied = ends.some((end) => end.name === "worker1" && end.status === "killed");
-  const name = world.i32[world.mail + TICKET] as number;
-  if (name !== 0 && childsThreadDied && runSync(slots.isLive(name))) throw new Error("the child's thread is dead, and its slot is live");
-  if (parentDied && freeSlots(world) !== 1) throw new Error("a ticket's issuer is dead, and its slot was not given back");
+  const parents = ends.filter((e) => e.name.startsWith("worker") && e.status === "done").length;
+  let children = 0;
+  for (let slot = world.names.length + 1; slot <= slots.count; slot++) if (runSync(slots.state(slot)) !== FREE) children++;
+  // A child may have moved into a dead worker's slot.
+  for (const [worker, name] of world.names.entries()) {
+    if (runSync(slots.state(worker + 1)) !== FREE && runSync(slots.tenant(worker + 1)) !== name) children++;
+  }
+  if (children !== parents) throw new Error(`${parents} parents live, and ${children} children have slots`);
+  slotsAreFree(end);
 }
 
-function freeSlots(world: MiniWorld): number {
-  const { slots } = world.observer.core.floor;
-  let free = 0;
-  for (let slot = world.names.length + 1; slot <= slots.count; slot++) if (runSync(slots.state(slot)) === 0) free++;
-  return free;
-}
+/** STATE_FREE. */
+const FREE = 0;
 
 const orphaned: Case["world"] = {
   zones: [small("o", { onDeath: "free", bucket: 1 })],
@@ -180,21 +164,27 @@ export const scenarios: Scenario[] = [
   }),
   scenario({
     name: "attach: by ticket, killed at every step, one kill",
-    world: { zones: [z], free: 1 },
-    works: [issues, comes],
+    world: { zones: [z], free: 2 },
+    works: [comesByTicket],
     kills: 1,
     loose: true,
-    afterRecovery: reapsChild,
     check: nobodyIsForgotten,
   }),
   scenario({
     name: "attach: by ticket, killed at every step, two kills",
-    world: { zones: [z], free: 1 },
-    works: [issues, comes],
+    world: { zones: [z], free: 2 },
+    works: [comesByTicket],
     kills: 2,
     loose: true,
-    afterRecovery: reapsChild,
-    bounds: { preemptionBound: 2 },
+    check: nobodyIsForgotten,
+  }),
+  scenario({
+    name: "attach: two come by ticket, one kill",
+    world: { zones: [z], free: 2 },
+    works: [comesByTicket, comesByTicket],
+    kills: 1,
+    loose: true,
+    bounds: { preemptionBound: 1 },
     check: nobodyIsForgotten,
   }),
   scenario({

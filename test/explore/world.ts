@@ -149,7 +149,12 @@ export function miniWorld(options: MiniOptions): MiniWorld {
     return { ...build(name), worker: slotOf(name) - 1, zones: [], world };
   }
 
-  return Object.assign(world, { attach, join, observer: attachments[observer] as Attachment, nap: () => sleep(world.i32, mail + MAIL_WORDS) });
+  return Object.assign(world, {
+    attach,
+    join,
+    observer: attachments[observer] as Attachment,
+    nap: () => sleep(world.i32, mail + MAIL_WORDS),
+  });
 }
 
 function unitMaskOf(zone: Zone): number {

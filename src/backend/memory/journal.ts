@@ -84,7 +84,8 @@ export function createJournal(cells: Pick<Cells, "i32" | "u8" | "f64">, slotWord
       if (where < 0) u8[~where] = old;
       else i32[where] = old;
     }
-    i32[ofSlot + SLOT_JOURNAL_COUNT] = 0;
+    // Others look at a dead worker's count, to see whether this has been done.
+    Atomics.store(i32, ofSlot + SLOT_JOURNAL_COUNT, 0);
   }
 
   return { set, setNumber, add, setByte, commit, room, undo };

@@ -44,6 +44,11 @@ export interface RobustLocks {
   mend(): void;
   /** Undoes the journal of the dead worker `name` and lets its lock go. Only the claimed recoverer calls this. */
   salvage(name: number): void;
+  /**
+   * Undoes what the worker `name`, if it is dead, had open, unless another is at it.
+   * @returns whether nothing of it can still be undone.
+   */
+  settle(name: number): boolean;
   /** Whether the last acquire found the lock taken. */
   contended(): boolean;
 }
@@ -121,10 +126,21 @@ export function createLocks(cells: Cells, slots: number, me: number, journal: Jo
     const reaper = slots + slotOf(word) * SLOT_WORDS + SLOT_REAPER;
     const other = Atomics.load(i32, reaper);
     if (other !== 0 && isLive(other)) return false;
+    // A dead recoverer's own transaction first: nobody may replace it before that is undone.
+    if (other !== 0 && other !== me && isCut(other)) return salvageIfDead(other);
     if (Atomics.compareExchange(i32, reaper, other, me) !== other) return true;
     // Between our look and our claim the recovery may have ended: then the slot is no longer DEAD at this generation.
     if (deadHolder(word)) salvage(word & ~LOCK_WAITERS);
     Atomics.store(i32, reaper, 0);
+    return true;
+  }
+
+  function isCut(name: number): boolean {
+    return deadHolder(name) && Atomics.load(i32, slots + slotOf(name) * SLOT_WORDS + SLOT_JOURNAL_COUNT) !== 0 && deadHolder(name);
+  }
+
+  function settle(name: number): boolean {
+    while (isCut(name)) if (!salvageIfDead(name)) return false;
     return true;
   }
 
@@ -148,5 +164,5 @@ export function createLocks(cells: Cells, slots: number, me: number, journal: Jo
     i32[slot + SLOT_PENDING_LOCK] = 0;
   }
 
-  return { acquire, release, mend, salvage, contended: () => wasContended };
+  return { acquire, release, mend, salvage, settle, contended: () => wasContended };
 }

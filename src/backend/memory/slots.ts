@@ -54,7 +54,14 @@ export interface Slots {
   state(slot: number): number;
   /** Name of the slot's present tenant (of the next one, while it is free). */
   tenant(slot: number): number;
-  /** Claims the recovery of a DEAD tenant for `me`. @returns false when it is over, or a live worker is at it. */
+  /** Whether this tenant died inside a transaction that has not been undone yet. */
+  isCut(name: number): boolean;
+  /** Name of the worker that recovers this tenant, or did when it died itself; 0 = none. */
+  reaper(name: number): number;
+  /**
+   * Claims the recovery of a DEAD tenant for `me`. @returns false when it is over, a live worker is at it, or a dead one was whose
+   * own transaction is still open: what it had changed of the tenant's is not what it will be once that is undone.
+   */
   claim(name: number, me: number): boolean;
   /** Gives an unfinished recovery up again. */
   unclaim(name: number): void;
@@ -135,16 +142,24 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     return nameOf(slot, stateGeneration(Atomics.load(i32, wordOf(slot) + SLOT_STATE)));
   }
 
+  function isCut(name: number): boolean {
+    return is(name, STATE_DEAD) && Atomics.load(i32, wordOf(slotOf(name)) + SLOT_JOURNAL_COUNT) !== 0 && is(name, STATE_DEAD);
+  }
+
+  function reaper(name: number): number {
+    return Atomics.load(i32, wordOf(slotOf(name)) + SLOT_REAPER);
+  }
+
   function claim(name: number, me: number): boolean {
     if (!is(name, STATE_DEAD)) return false;
-    const reaper = wordOf(slotOf(name)) + SLOT_REAPER;
-    const other = Atomics.load(i32, reaper);
+    const at = wordOf(slotOf(name)) + SLOT_REAPER;
+    const other = Atomics.load(i32, at);
     if (other === me) return true;
-    if (other !== 0 && isLive(other)) return false;
-    if (Atomics.compareExchange(i32, reaper, other, me) !== other) return false;
+    if (other !== 0 && (isLive(other) || isCut(other))) return false;
+    if (Atomics.compareExchange(i32, at, other, me) !== other) return false;
     // The recovery may have ended between our look and our claim.
     if (is(name, STATE_DEAD)) return true;
-    Atomics.compareExchange(i32, reaper, me, 0);
+    Atomics.compareExchange(i32, at, me, 0);
     return false;
   }
 
@@ -161,5 +176,5 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     if (Atomics.compareExchange(i32, at, dead, next) !== dead) Atomics.compareExchange(i32, at, live, next);
   }
 
-  return { count, wordOf, reserve, adopt, certify, isLive, takesPart, isDead, state, tenant, claim, unclaim, retire };
+  return { count, wordOf, reserve, adopt, certify, isLive, takesPart, isDead, isCut, reaper, state, tenant, claim, unclaim, retire };
 }
