@@ -36,7 +36,10 @@ export { bool, enumOf, f32, f64, i16, i32, i64, i8, ref, u16, u32, u64, u8 } fro
 export { type Fields, type InputFields, type PlainFields, type Struct, array, struct } from "./uma/typed/struct.ts";
 export { type TextOptions, text } from "./uma/typed/text.ts";
 export type { Column, TypedZone, View } from "./uma/typed/zone.ts";
-export { type AttachOptions, type CreateOptions, type ExitingWorker, type Ticket, Uma } from "./uma/uma.ts";
+export type { ExitingWorker } from "./uma/hosts/node.ts";
+export type { LocksLike } from "./uma/hosts/web.ts";
+export type { Ticket } from "./uma/ticket.ts";
+export { type AttachOptions, type CreateOptions, type LockOptions, type ReapAsyncOptions, Uma, type WatchLockOptions } from "./uma/uma.ts";
 export type { Verdict } from "./uma/verify.ts";
 export type { AsyncWaitOptions, WaitOptions } from "./uma/waiting.ts";
 export type { DestroyOptions, LeakReport, Reclaimed, Zone } from "./uma/zone.ts";

@@ -105,9 +105,12 @@ export interface RecoveryReport {
 export interface Recovery {
   /**
    * Recovers the dead worker `name` (already certified), as far as it gets; called again, it goes on, in the same report.
+   * @param until - stop the scan of marks at this time (`performance.now()`), to be called again.
    * @returns null when it is over, or another's.
    */
-  run(name: number): RecoveryReport | null;
+  run(name: number, until?: number): RecoveryReport | null;
+  /** Whether the last run was cut short by its time, not by a lock. */
+  outOfTime(): boolean;
   /** Deals with what this worker still owns when it leaves in order; repeatable while the report is not done. */
   leave(): RecoveryReport;
   /** Finishes the orphans of a zone that this thread has open. */
@@ -118,6 +121,8 @@ export interface Recovery {
 
 /** Addresses that a report lists for each zone. */
 const LISTED_ITEMS = 1000;
+/** The scan of marks looks at the clock once in so many bytes of heap: a few tens of microseconds. */
+const SCAN_SLICE_BYTES = 2 ** 20;
 
 export function createRecovery(core: Core, records: Records, registry: Registry, closing: Closing): Recovery {
   const { floor, caches, kegs, slabs, items, heap, arenas, views } = core;
@@ -135,9 +140,17 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   const begun = new Map<number, RecoveryReport>();
   const running = new Set<number>();
 
-  function run(name: number): RecoveryReport | null {
+  /** When the scan of marks is to stop. */
+  let deadline = Number.POSITIVE_INFINITY;
+  let late = false;
+
+  function run(name: number, until: number = Number.POSITIVE_INFINITY): RecoveryReport | null {
     if (running.has(name)) return null;
     running.add(name);
+    // A hook that runs meanwhile may recover somebody else, without such a bound.
+    const outer = deadline;
+    deadline = until;
+    late = false;
     try {
       const report = begun.get(name) ?? emptyReport(name);
       if (!recover(name, report)) return null;
@@ -146,6 +159,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       return report;
     } finally {
       running.delete(name);
+      deadline = outer;
     }
   }
 
@@ -270,14 +284,24 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   }
 
   function sweepMarks(at: number, deadSlot: number, report: RecoveryReport): Outcome {
-    let from = i32[at + SLOT_RECOVERY_PHASE] === 1 ? i32[at + SLOT_RECOVERY_AT] : heapStart;
+    let from = i32[at + SLOT_RECOVERY_PHASE] === 1 ? i32[at + SLOT_RECOVERY_AT] >>> 0 : heapStart;
     i32[at + SLOT_RECOVERY_AT] = from;
     i32[at + SLOT_RECOVERY_PHASE] = 1;
-    while (scan.next(deadSlot, from, heapEnd, 0)) {
-      const { item, mark, value, keg } = scan.found;
-      dispose(item, mark, value, keg, report);
-      from = item + 1;
+    while (from < heapEnd) {
+      const to = Math.min(from + SCAN_SLICE_BYTES, heapEnd);
+      while (scan.next(deadSlot, from, to, 0)) {
+        const { item, mark, value, keg } = scan.found;
+        dispose(item, mark, value, keg, report);
+        from = item + 1;
+        i32[at + SLOT_RECOVERY_AT] = from;
+      }
+      from = to;
       i32[at + SLOT_RECOVERY_AT] = from;
+      // After a slice, so that each run gets on.
+      if (from < heapEnd && performance.now() >= deadline) {
+        late = true;
+        return BUSY;
+      }
     }
     return OK;
   }
@@ -415,7 +439,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       const child = slots.tenant(slot);
       if (i32[slots.wordOf(slot) + SLOT_ISSUER] !== name || child === name) continue;
       if (!slots.isDead(child) && !slots.certify(child)) continue;
-      const inner = run(child);
+      const inner = run(child, deadline);
       if (inner === null || !inner.done) return BUSY;
       report.children.push(inner);
     }
@@ -449,5 +473,5 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     }
   }
 
-  return { run, leave, finishOrphans, finishOwnFrames };
+  return { run, outOfTime: () => late, leave, finishOrphans, finishOwnFrames };
 }

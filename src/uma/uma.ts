@@ -8,17 +8,9 @@ import { acceptBuffer, acceptWasm, checkBase, isShared, makeBuffer, type MemoryB
 import { createCells, threadCanWait } from "../backend/memory/cells.ts";
 import { UmaError, optionError } from "../backend/memory/errors.ts";
 import { createFloor } from "../backend/memory/floor.ts";
-import { LAYOUT_VERSION, LINE_REASONS, SB_CONTROL_LOCK, SUPERBLOCK_BYTES } from "../backend/memory/layout.ts";
+import { LAYOUT_VERSION, LINE_REASONS, SB_CONTROL_LOCK, SLOT_HOST_LOCK, SUPERBLOCK_BYTES } from "../backend/memory/layout.ts";
 import { slotOf } from "../backend/memory/names.ts";
-import {
-  checkWorkers,
-  clearRegions,
-  declareReady,
-  defaultWorkers,
-  type Geometry,
-  layOut,
-  readGeometry,
-} from "../backend/memory/superblock.ts";
+import { checkWorkers, clearRegions, declareReady, defaultWorkers, type Geometry, layOut } from "../backend/memory/superblock.ts";
 import type { Arenas } from "../backend/vmem/arenas.ts";
 import { createSlots } from "../backend/memory/slots.ts";
 import { type Parts, compose } from "./composition.ts";
@@ -26,9 +18,14 @@ import { createCore, type Core, finishUnfinished } from "./core.ts";
 import type { ZoneDefinition } from "./definition.ts";
 import type { Views } from "./hooks.ts";
 import { type Failure, failureName } from "./outcome.ts";
+import { type ExitingWorker, exitOf } from "./hosts/node.ts";
+import { findLocks, holdForLife, type LocksLike, lockNameOf, untilReleased, type Watched } from "./hosts/web.ts";
 import type { RecoveryReport } from "./recovery.ts";
 import { type MemoryStatistics, zoneTable } from "./statistics.ts";
+import { openTicket, type Ticket } from "./ticket.ts";
 import type { Verdict } from "./verify.ts";
+
+export type { Ticket } from "./ticket.ts";
 
 export interface CreateOptions {
   /** Length of the memory, bytes: 128 KiB to 2 GiB. Reserve generously: systems commit it as it is touched. */
@@ -58,26 +55,30 @@ export interface AttachOptions {
   readonly listen?: boolean;
 }
 
-/** A reserved worker slot; survives structured cloning. Good for one attach. */
-export interface Ticket {
-  readonly zalloc: number;
-  readonly buffer: MemoryBuffer;
-  readonly base: number;
-  readonly idLow: number;
-  readonly idHigh: number;
-  /** Name of the worker to be: {generation, slot}. */
-  readonly name: number;
+export interface LockOptions {
+  /** Instead of `navigator.locks`. */
+  readonly locks?: LocksLike;
 }
 
-/** What `watch` needs of a worker (node:worker_threads). */
-export interface ExitingWorker {
-  once(event: "exit", listener: () => void): unknown;
+export interface WatchLockOptions extends LockOptions {
+  /** Between two looks, milliseconds. Default 250. */
+  readonly interval?: number;
+  /** Ends the watch; the promise is rejected with ERR_UMA_ABORTED. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ReapAsyncOptions {
+  /** How long the thread is kept between two turns of its event loop, milliseconds. Default 4. */
+  readonly slice?: number;
 }
 
 const CREATOR_PATIENCE_MS = 50;
 const WORKER_PATIENCE_MS = 5000;
 /** Between two tries of a recovery that met a lock it could not have, milliseconds. */
 const RETRY_MS = 10;
+/** How long an asynchronous recovery keeps its thread between two turns of the event loop, milliseconds. */
+const SLICE_MS = 4;
+const WATCH_INTERVAL_MS = 250;
 const DEFAULT_BYTES = 64 * 2 ** 20;
 const DEFAULT_BOOT_PAGES = 4;
 
@@ -87,6 +88,9 @@ const attached = new Map<string, Uma>();
 export class Uma {
   private readonly parts: Parts;
   private readonly key: string;
+  /** Lets the Web Lock go that this thread holds for life. */
+  private releaseLock: (() => void) | null = null;
+  private lockOnItsWay: Promise<void> | null = null;
 
   private constructor(parts: Parts, key: string, listen: boolean) {
     this.parts = parts;
@@ -133,6 +137,30 @@ export class Uma {
    * @throws UmaError ERR_UMA_TICKET, ERR_UMA_NOT_A_MEMORY, ERR_UMA_VERSION, ERR_UMA_BYTE_ORDER.
    */
   static attach(ticket: Ticket, options: AttachOptions = {}): Uma {
+    return Uma.adopt(ticket, options, false);
+  }
+
+  /**
+   * Attaches this thread and holds a Web Lock for as long as it lives, so that {@link watchLock} learns of its death (browsers).
+   * The lock comes first: the slot counts as live once it is granted.
+   * @throws UmaError as {@link attach}; ERR_UMA_NO_LOCKS.
+   */
+  static async attachAsync(ticket: Ticket, options: AttachOptions & LockOptions = {}): Promise<Uma> {
+    const known = attached.get(keyOf(openTicket(ticket).geometry));
+    if (known !== undefined) return Uma.adopt(ticket, options, false);
+    let uma: Uma | undefined;
+    const release = await holdForLife(findLocks(options.locks), lockNameOf(ticket, ticket.name), () => uma?.lockLost());
+    try {
+      uma = Uma.adopt(ticket, options, true);
+    } catch (error) {
+      release();
+      throw error;
+    }
+    uma.releaseLock = release;
+    return uma;
+  }
+
+  private static adopt(ticket: Ticket, options: AttachOptions, holdsLock: boolean): Uma {
     const patience = checkPatience(options.patience ?? WORKER_PATIENCE_MS);
     const { cells, geometry } = openTicket(ticket);
     const key = keyOf(geometry);
@@ -144,6 +172,7 @@ export class Uma {
       });
     }
     const floor = createFloor(cells, geometry, ticket.name, patience);
+    if (holdsLock) cells.i32[floor.slotWord + SLOT_HOST_LOCK] = ticket.name;
     if (!floor.slots.adopt(ticket.name)) {
       throw new UmaError("ERR_UMA_TICKET", `the ticket for slot ${slotOf(ticket.name)} was used before, or its reservation was withdrawn`, {
         value: slotOf(ticket.name),
@@ -223,30 +252,97 @@ export class Uma {
    */
   reap(who: Ticket | number): RecoveryReport | null {
     this.check();
+    return this.parts.recovery.run(this.deadName(who));
+  }
+
+  /** Certifies the death of a worker. @returns its name. */
+  private deadName(who: Ticket | number): number {
     const { slots, slot } = this.parts.core.floor;
     const name = typeof who === "number" ? slots.tenant(checkSlot(who, slots.count)) : this.nameIn(who);
     if (slotOf(name) === slot) throw new UmaError("ERR_UMA_OPTION", "a worker cannot reap itself", { value: slot });
     slots.certify(name);
-    return this.parts.recovery.run(name);
+    return name;
   }
 
   /**
-   * Recovers a worker when it exits (Node).
+   * Recovers a worker as {@link reap} does, but gives the event loop its turn between slices of the work, and tries again by itself
+   * where a lock was out of reach.
+   * @returns resolves with what the worker left once that is done; null when there was nothing (more) to do.
+   */
+  async reapAsync(who: Ticket | number, options: ReapAsyncOptions = {}): Promise<RecoveryReport | null> {
+    this.check();
+    const { slice = SLICE_MS } = options;
+    if (typeof slice !== "number" || !(slice > 0)) throw optionError("slice", slice, "a number above 0 (milliseconds)");
+    const name = this.deadName(who);
+    const { core, recovery } = this.parts;
+    for (;;) {
+      const report = recovery.run(name, performance.now() + slice);
+      if (report === null ? !core.floor.slots.isDead(name) : report.done) return report;
+      const pauseMs = recovery.outOfTime() ? 0 : RETRY_MS;
+      await new Promise<void>((resolve) => void setTimeout(resolve, pauseMs));
+      if (!core.attached) return null;
+    }
+  }
+
+  /**
+   * Recovers a worker when it exits (Node, Bun, Deno).
    * @returns resolves with what it left once that is done.
    * @throws UmaError ERR_UMA_TICKET for a ticket of another memory.
    */
   watch(worker: ExitingWorker, ticket: Ticket): Promise<RecoveryReport | null> {
     this.check();
     this.nameIn(ticket);
-    return new Promise((resolve) => {
-      const tryIt = (): void => {
-        const report = this.parts.core.attached ? this.reap(ticket) : null;
-        if (report === null && this.parts.core.attached && this.parts.core.floor.slots.isDead(ticket.name)) setTimeout(tryIt, RETRY_MS);
-        else if (report !== null && !report.done) setTimeout(tryIt, RETRY_MS);
-        else resolve(report);
-      };
-      worker.once("exit", tryIt);
+    return exitOf(worker).then(() => (this.parts.core.attached ? this.reapAsync(ticket) : null));
+  }
+
+  /**
+   * Recovers a worker when the lock that it holds for life is free (browsers): one that came by {@link attachAsync}, or called
+   * {@link holdLock}. A worker that never takes the lock is never found dead: reap it by hand.
+   * @returns resolves with what it left once that is done; null when it had left in order, or another worker saw to it.
+   * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_NO_LOCKS; ERR_UMA_ABORTED.
+   */
+  async watchLock(ticket: Ticket, options: WatchLockOptions = {}): Promise<RecoveryReport | null> {
+    this.check();
+    const name = this.nameIn(ticket);
+    const { interval = WATCH_INTERVAL_MS, signal } = options;
+    if (typeof interval !== "number" || !(interval >= 0)) throw optionError("interval", interval, "a number from 0 on (milliseconds)");
+    const { core } = this.parts;
+    const { slots, cells } = core.floor;
+    const look = (): Watched => {
+      if (!core.attached || slots.tenant(slotOf(name)) !== name || slots.isDead(name)) return "over";
+      return slots.isLive(name) && cells.i32[slots.wordOf(slotOf(name)) + SLOT_HOST_LOCK] === name ? "held" : "without";
+    };
+    await untilReleased(findLocks(options.locks), lockNameOf(ticket, name), look, interval, signal);
+    return core.attached ? this.reapAsync(ticket) : null;
+  }
+
+  /**
+   * Takes the lock by which {@link watchLock} learns of this thread's death, for a thread that attached without.
+   * @throws UmaError ERR_UMA_NO_LOCKS.
+   */
+  async holdLock(options: LockOptions = {}): Promise<void> {
+    this.check();
+    if (this.releaseLock !== null) return;
+    // A second request of this thread's would wait for the first one for ever.
+    this.lockOnItsWay ??= this.takeLock(options).finally(() => {
+      this.lockOnItsWay = null;
     });
+    return this.lockOnItsWay;
+  }
+
+  private async takeLock(options: LockOptions): Promise<void> {
+    const { floor } = this.parts.core;
+    const release = await holdForLife(findLocks(options.locks), lockNameOf(floor.geometry, floor.me), () => this.lockLost());
+    if (!this.parts.core.attached) return release();
+    this.releaseLock = release;
+    floor.cells.i32[floor.slotWord + SLOT_HOST_LOCK] = floor.me;
+  }
+
+  /** Somebody stole the lock: that it is free says nothing any more. */
+  private lockLost(): void {
+    const { attached: isAttached, floor } = this.parts.core;
+    this.releaseLock = null;
+    if (isAttached) floor.cells.i32[floor.slotWord + SLOT_HOST_LOCK] = 0;
   }
 
   /** Does what other workers have asked of this one: to be called now and then by a thread that rarely frees. */
@@ -310,6 +406,7 @@ export class Uma {
     if (!report.done) return report;
     this.end();
     floor.slots.retire(floor.me);
+    this.releaseLock?.();
     return report;
   }
 
@@ -318,6 +415,7 @@ export class Uma {
     if (!this.parts.core.attached || this.detach().done) return;
     this.end();
     this.parts.core.floor.slots.certify(this.name);
+    this.releaseLock?.();
   }
 
   private end(): void {
@@ -361,29 +459,4 @@ function checkPatience(patience: number): number {
 
 function keyOf(g: Geometry): string {
   return `${g.idLow}:${g.idHigh}:${g.base}`;
-}
-
-function openTicket(ticket: Ticket): { cells: ReturnType<typeof createCells>; geometry: Geometry } {
-  if (ticket === null || typeof ticket !== "object" || typeof ticket.zalloc !== "number" || typeof ticket.name !== "number") {
-    throw new UmaError("ERR_UMA_TICKET", "attach needs what uma.ticket() returned, handed over in workerData or a message");
-  }
-  if (ticket.zalloc !== LAYOUT_VERSION) {
-    throw new UmaError("ERR_UMA_VERSION", `the ticket is of layout version ${ticket.zalloc}, this library's is ${LAYOUT_VERSION}`, {
-      value: ticket.zalloc,
-    });
-  }
-  if (!isShared(ticket.buffer))
-    throw new UmaError("ERR_UMA_TICKET", "the ticket's buffer is no SharedArrayBuffer (was it copied through JSON?)");
-  checkBase(ticket.base, ticket.buffer.byteLength);
-  const cells = createCells(ticket.buffer, ticket.base, threadCanWait(ticket.buffer));
-  const geometry = readGeometry(cells);
-  if (geometry.idLow !== ticket.idLow || geometry.idHigh !== ticket.idHigh) {
-    throw new UmaError("ERR_UMA_TICKET", "the ticket is of another memory");
-  }
-  if (slotOf(ticket.name) < 1 || slotOf(ticket.name) > geometry.workers) {
-    throw new UmaError("ERR_UMA_TICKET", `the ticket names slot ${slotOf(ticket.name)}; there are ${geometry.workers}`, {
-      value: slotOf(ticket.name),
-    });
-  }
-  return { cells, geometry };
 }
