@@ -16,8 +16,10 @@ export type { DeathPolicy, ZoneDefinition, ZoneOptions } from "./uma/definition.
 export type { Ctor, Dtor, Fini, Init, Views } from "./uma/hooks.ts";
 export { type Malloc, createMalloc } from "./uma/malloc/malloc.ts";
 export type { ClassStatistics, MallocStatistics } from "./uma/malloc/statistics.ts";
+export type { ItemList } from "./uma/bulk.ts";
 export type { WarningOptions } from "./uma/limits.ts";
 export type { Failure } from "./uma/outcome.ts";
+export type { ReclaimMode } from "./uma/reclaim.ts";
 export type { Leftovers, RecoveryReport } from "./uma/recovery.ts";
 export { type MemoryStatistics, type WorkerStatistics, type ZoneStatistics, zoneTable } from "./uma/statistics.ts";
 export type { Cells } from "./uma/typed/array.ts";

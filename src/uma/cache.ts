@@ -29,6 +29,7 @@ import {
   LINE_EXCHANGES,
   LINE_EXTRA,
   LINE_HIDDEN,
+  LINE_PREFILL,
   LINE_REASONS,
   LINE_SP,
   LINE_SPARE,
@@ -86,12 +87,14 @@ export interface Caches {
   outcome(): Outcome;
   /** Lets this thread's tries for items of `zone` count as those of a worker that waits for one; 0 = no longer. */
   asWaiter(zone: number): void;
+  /** Whether this thread's single items may come from the reserve. */
+  useReserve(may: boolean): void;
   /** Whether frees go past the caches. */
   isScarce(zone: number): boolean;
   /** Brings TOP in step with SP; 0 while anybody waits for an item of the zone, so that every free is seen. */
   resetTop(z: ZoneHandle): void;
-  /** Hands the buckets of a cache line (one's own, or a dead worker's) to the depot. */
-  drainLine(zone: number, keg: number, line: number): Outcome;
+  /** Hands the buckets of a cache line (one's own, or a dead worker's) to the depot; what was prefilled only if it need not be kept. */
+  drainLine(zone: number, keg: number, line: number, keepPrefill?: boolean): Outcome;
   /** Empties the depot into the slabs, down to `keepBuckets` buckets, and gives the empty ones to the pool. */
   drainDepot(zone: number, keg: number, keepBuckets: number): Outcome;
   hide(line: number): void;
@@ -108,6 +111,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
   let why: Outcome = OK;
   /** Zone (record) for which this thread tries as a waiter. */
   let waiter = 0;
+  let intoReserve = false;
 
   function resetTop(z: ZoneHandle): void {
     const off = i32[z.line + LINE_SP] === NO_BUCKET || isScarce(z.zone);
@@ -383,7 +387,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
         if (turnedAway(zone)) return failed(LIMIT);
         if (i32[zone + ZONE_FULL] !== 0) return takeFromDepot(z);
         if (headroom(zone) <= 0) return failed(LIMIT);
-        const slab = i32[keg + KEG_FREE] > i32[keg + KEG_RESERVE] ? slabs.pick(keg) : 0;
+        const slab = i32[keg + KEG_FREE] > (intoReserve ? 0 : i32[keg + KEG_RESERVE]) ? slabs.pick(keg) : 0;
         if (slab !== 0) {
           const p = slabs.takeOne(keg, slab);
           if (z.checks) setByte(slabs.markOf(p, z.shift), slot | MARK_BUSY);
@@ -419,10 +423,11 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     }
   }
 
-  function drainLine(zone: number, keg: number, line: number): Outcome {
+  function drainLine(zone: number, keg: number, line: number, keepPrefill = false): Outcome {
     // First of all: without a bucket, TOP above 0 would let a free store into the words behind NO_BUCKET.
     i32[line + LINE_TOP] = 0;
-    for (const word of [line + LINE_SP, line + LINE_SPARE, line + LINE_HIDDEN, line + LINE_EXTRA]) {
+    for (const word of [line + LINE_SP, line + LINE_SPARE, line + LINE_HIDDEN, line + LINE_EXTRA, line + LINE_PREFILL]) {
+      if (keepPrefill && word === line + LINE_PREFILL) continue;
       const none = word === line + LINE_SP ? NO_BUCKET : 0;
       const position = i32[word];
       if (position === none) continue;
@@ -523,6 +528,9 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     takeSingle,
     giveSingle,
     outcome: () => why,
+    useReserve: (may) => {
+      intoReserve = may;
+    },
     isScarce,
     asWaiter: (zone) => {
       waiter = zone;

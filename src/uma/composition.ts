@@ -1,12 +1,15 @@
 /** The one place where the parts of an attachment are put together. */
 import { SB_DEAD_LINE } from "../backend/memory/layout.ts";
+import { createBulk } from "./bulk.ts";
 import { createCensus } from "./census.ts";
 import { createClosing, type Closing } from "./closing.ts";
 import type { Core } from "./core.ts";
 import { createLimits } from "./limits.ts";
 import { createRecords } from "./records.ts";
+import { createReclaim } from "./reclaim.ts";
 import { createRecovery, type Recovery } from "./recovery.ts";
 import { createRegistry, type Registry } from "./registry.ts";
+import { createReserves } from "./reserves.ts";
 import { createServices, type ServiceParts } from "./services.ts";
 import { createStatistics, type Statistics } from "./statistics.ts";
 import { createVerify, type Verdict } from "./verify.ts";
@@ -35,6 +38,7 @@ export function compose(core: Core): Parts {
   const statistics: Statistics = createStatistics(core, records, registry, census);
   const waiting = createWaiting(core, core.queue, services);
   core.endWaits = (z) => waiting.closing(z);
+  const limits = createLimits(core, core.queue, registry, services);
   return Object.assign(parts, {
     core,
     services,
@@ -44,7 +48,10 @@ export function compose(core: Core): Parts {
     census,
     recovery,
     statistics,
-    limits: createLimits(core, core.queue, registry, services),
+    limits,
+    reclaims: createReclaim(core, registry, closing),
+    bulk: createBulk(core),
+    reserves: createReserves(core, { prealloc: (z, count) => services.prealloc(z, count), setMax: (z, items) => limits.setMax(z, items) }),
     waiting,
     verify: createVerify(core, records, registry),
   });

@@ -41,6 +41,12 @@ export interface ZoneOptions {
   readonly maxCache?: number;
   /** Never give slabs back (UMA_ZONE_NOFREE). */
   readonly nofree?: boolean;
+  /** Left alone by ticks and by reclaims of the whole memory (UMA_ZONE_UNMANAGED). */
+  readonly unmanaged?: boolean;
+  /** Buckets begin as large as they may get (UMA_ZONE_MAXBUCKET). */
+  readonly maxBucket?: boolean;
+  /** The allocator never writes to the items, whatever happens to their owners (UMA_ZONE_NOTOUCH). */
+  readonly notouch?: boolean;
   /** What happens to a dead worker's items: "keep" (reported, freed by whoever has them; default) or "free" (through dtor). */
   readonly onDeath?: DeathPolicy;
   /** A page supplier of one's own. */
@@ -106,6 +112,9 @@ export const FLAG_UNCHECKED = 0x4;
 export const FLAG_NOFREE = 0x8;
 export const FLAG_FREE_ON_DEATH = 0x10;
 export const FLAG_NOBUCKET = 0x20;
+export const FLAG_UNMANAGED = 0x40;
+export const FLAG_MAXBUCKET = 0x80;
+export const FLAG_NOTOUCH = 0x100;
 
 /** Largest item, bytes. */
 const MAX_SIZE = MAX_MEMORY_BYTES / 2;
@@ -138,7 +147,7 @@ export function defineZone(name: string, options: ZoneOptions): ZoneDefinition {
   for (const hook of ["ctor", "dtor", "init", "fini", "allocPages", "freePages"] as const) {
     if (options[hook] !== undefined && typeof options[hook] !== "function") fail(hook, options[hook], "a function");
   }
-  for (const flag of ["zero", "zinit", "checks", "nofree"] as const) {
+  for (const flag of ["zero", "zinit", "checks", "nofree", "unmanaged", "maxBucket", "notouch"] as const) {
     if (options[flag] !== undefined && typeof options[flag] !== "boolean") fail(flag, options[flag], "true or false");
   }
   if (options.onDeath !== undefined && options.onDeath !== "keep" && options.onDeath !== "free") {
@@ -194,7 +203,10 @@ function flagsOf(options: ZoneOptions): number {
     (options.checks === false ? FLAG_UNCHECKED : 0) |
     (options.nofree === true ? FLAG_NOFREE : 0) |
     (options.onDeath === "free" ? FLAG_FREE_ON_DEATH : 0) |
-    (options.bucket === 0 ? FLAG_NOBUCKET : 0)
+    (options.bucket === 0 ? FLAG_NOBUCKET : 0) |
+    (options.unmanaged === true ? FLAG_UNMANAGED : 0) |
+    (options.maxBucket === true ? FLAG_MAXBUCKET : 0) |
+    (options.notouch === true ? FLAG_NOTOUCH : 0)
   );
 }
 

@@ -64,7 +64,7 @@ import { generationOf, slotOf } from "../backend/memory/names.ts";
 import { BUCKET_WORDS_OF_LINE } from "./census.ts";
 import type { Closing } from "./closing.ts";
 import { type Core, finishUnfinished } from "./core.ts";
-import { FLAG_FREE_ON_DEATH, FLAG_UNCHECKED } from "./definition.ts";
+import { FLAG_FREE_ON_DEATH, FLAG_NOTOUCH, FLAG_UNCHECKED } from "./definition.ts";
 import { HOOK_INIT } from "./hooks.ts";
 import type { KegHandle } from "./keg.ts";
 import { createMarkScan } from "./marks.ts";
@@ -351,7 +351,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
 
   /** Zeroes and initialises an item that is BUSY in this worker's name, and frees it. @returns false when init refuses. */
   function remake(item: number, keg: number, handle: Zone | null): boolean {
-    u8.fill(0, item, item + i32[keg + KEG_SIZE]);
+    if ((i32[keg + KEG_FLAGS] & FLAG_NOTOUCH) === 0) u8.fill(0, item, item + i32[keg + KEG_SIZE]);
     if (handle === null) {
       const lone = { zone: i32[keg + KEG_ZONE], keg, shift: i32[keg + KEG_SHIFT], checks: true, tag: i32[keg + KEG_TAG] };
       return caches.giveSingle(lone, item) === OK;

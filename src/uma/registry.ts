@@ -55,7 +55,7 @@ import {
 } from "../backend/memory/layout.ts";
 import { createUserPages } from "../backend/supplier/user-pages.ts";
 import type { Core } from "./core.ts";
-import { type ZoneDefinition, bucketRange, checkDefinition, hookBits } from "./definition.ts";
+import { type ZoneDefinition, FLAG_MAXBUCKET, bucketRange, checkDefinition, hookBits } from "./definition.ts";
 import { BUSY, EMPTY, OK, type Outcome } from "./outcome.ts";
 import type { Records } from "./records.ts";
 import { layOutSlab } from "./slab-geometry.ts";
@@ -191,7 +191,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     i32[zone + ZONE_HASH] = d.face === null ? 0 : d.face.hash;
     // Another start for each zone there ever was: a handle of one that was destroyed hardly fits its successor.
     i32[zone + ZONE_GENERATION] = Math.imul(tag, 0x9e3779b1);
-    i32[zone + ZONE_BUCKET_CAP] = range.start;
+    i32[zone + ZONE_BUCKET_CAP] = (d.flags & FLAG_MAXBUCKET) !== 0 ? range.max : range.start;
     i32[zone + ZONE_BUCKET_MIN] = Math.min(range.start, 1);
     i32[zone + ZONE_BUCKET_MAX] = range.max;
     i32[zone + ZONE_LIMIT] = d.limit;

@@ -2,29 +2,29 @@
 import { UmaError, optionError } from "../backend/memory/errors.ts";
 import {
   KEG_FREE,
-  KEG_PPERA,
-  KEG_RESERVE,
   LINE_REASONS,
   MARK_BUSY,
-  PAGE_BYTES,
   REASON_DRAIN,
   REASON_DYING,
   REASON_ORPHANS,
   REASON_RECLAIM,
+  REASON_TRIM,
   ZONE_STATE,
   ZONE_STATE_DYING,
 } from "../backend/memory/layout.ts";
+import type { Bulk } from "./bulk.ts";
 import type { Census } from "./census.ts";
 import type { Closing } from "./closing.ts";
 import type { Limits } from "./limits.ts";
 import type { Waiting } from "./waiting.ts";
 import type { Core } from "./core.ts";
-import { FLAG_NOFREE } from "./definition.ts";
 import { createMarkScan } from "./marks.ts";
 import { EMPTY, OK, REFUSED } from "./outcome.ts";
+import type { Reclaim } from "./reclaim.ts";
 import type { Recovery } from "./recovery.ts";
+import type { Reserves } from "./reserves.ts";
 import type { Statistics } from "./statistics.ts";
-import type { DestroyOptions, LeakReport, Reclaimed, Zone, ZoneServices } from "./zone.ts";
+import type { DestroyOptions, LeakReport, Zone, ZoneServices } from "./zone.ts";
 
 /** Items that a leak report lists. */
 const LISTED_ITEMS = 1000;
@@ -36,6 +36,9 @@ export interface ServiceParts {
   readonly statistics: Statistics;
   readonly limits: Limits;
   readonly waiting: Waiting;
+  readonly reclaims: Reclaim;
+  readonly bulk: Bulk;
+  readonly reserves: Reserves;
 }
 
 /** What zones ask for, and what waiting and limits do. */
@@ -55,8 +58,9 @@ export function createServices(core: Core, parts: ServiceParts): Services {
     // The reasons first, then TOP, which looks at them again: a call that comes in between is seen at the next free.
     const reasons = Atomics.exchange(i32, z.line + LINE_REASONS, 0);
     caches.resetTop(z);
-    if ((reasons & (REASON_DRAIN | REASON_RECLAIM)) !== 0) caches.drainLine(z.zone, z.keg, z.line);
-    if ((reasons & REASON_RECLAIM) !== 0) giveBack(z);
+    if ((reasons & REASON_DRAIN) !== 0) caches.drainLine(z.zone, z.keg, z.line, true);
+    if ((reasons & REASON_RECLAIM) !== 0) parts.reclaims.attend(z, "drain");
+    else if ((reasons & REASON_TRIM) !== 0) parts.reclaims.attend(z, "trim");
     if (reasons !== 0) core.queue.pass(z.zone);
     if ((reasons & REASON_ORPHANS) !== 0) parts.recovery.finishOrphans(z);
     // The caller may have slept, and its zone be gone and this one have got its id and line.
@@ -65,20 +69,18 @@ export function createServices(core: Core, parts: ServiceParts): Services {
     if (!parts.closing.close(z)) Atomics.or(i32, z.line + LINE_REASONS, REASON_DYING);
   }
 
-  /** Depot and empty slabs, as far as it goes without waiting. */
-  function giveBack(z: Zone): void {
-    if (z.inHook > 0) return;
-    if (caches.drainDepot(z.zone, z.keg, 0) === OK && (z.definition.flags & FLAG_NOFREE) === 0) kegs.shrink(z, i32[z.keg + KEG_RESERVE]);
-  }
-
   function shrinkCaches(z: Zone): void {
-    if (caches.drainLine(z.zone, z.keg, z.line) === OK) giveBack(z);
+    parts.reclaims.attend(z, "drain");
     parts.closing.call(z.zone, REASON_RECLAIM);
   }
 
   function askBack(z: Zone): void {
     caches.resetTop(z);
     parts.closing.askBack(z.zone);
+  }
+
+  function relieve(): void {
+    parts.reclaims.relieve();
   }
 
   function limitMet(z: Zone): void {
@@ -117,16 +119,6 @@ export function createServices(core: Core, parts: ServiceParts): Services {
         value: missing,
       });
     }
-  }
-
-  function reclaim(z: Zone): Reclaimed {
-    const drained = caches.drainLine(z.zone, z.keg, z.line) === OK && caches.drainDepot(z.zone, z.keg, 0) === OK;
-    if (!drained)
-      throw new UmaError("ERR_UMA_BUSY", `reclaim of zone "${z.name}": a lock could not be had in time; try again`, { zone: z.name });
-    kegs.takeFailure();
-    const slabsGiven = (z.definition.flags & FLAG_NOFREE) !== 0 ? 0 : kegs.shrink(z, i32[z.keg + KEG_RESERVE]);
-    throwFailure();
-    return { slabs: slabsGiven, bytes: slabsGiven * i32[z.keg + KEG_PPERA] * PAGE_BYTES };
   }
 
   function destroy(z: Zone, options: DestroyOptions): LeakReport {
@@ -186,9 +178,9 @@ export function createServices(core: Core, parts: ServiceParts): Services {
     askBack,
     shrinkCaches,
     limitMet,
+    relieve,
     finishCut,
     prealloc,
-    reclaim,
     destroy,
     close,
     ownedBy,

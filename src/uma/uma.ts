@@ -8,7 +8,7 @@ import { acceptBuffer, acceptWasm, checkBase, isShared, makeBuffer, type MemoryB
 import { createCells, threadCanWait } from "../backend/memory/cells.ts";
 import { UmaError, optionError } from "../backend/memory/errors.ts";
 import { createFloor } from "../backend/memory/floor.ts";
-import { LAYOUT_VERSION, LINE_REASONS, SB_CONTROL_LOCK, SLOT_HOST_LOCK, SUPERBLOCK_BYTES } from "../backend/memory/layout.ts";
+import { LAYOUT_VERSION, LINE_REASONS, PAGE_BYTES, SB_CONTROL_LOCK, SLOT_HOST_LOCK, SUPERBLOCK_BYTES } from "../backend/memory/layout.ts";
 import { slotOf } from "../backend/memory/names.ts";
 import { checkWorkers, clearRegions, declareReady, defaultWorkers, type Geometry, layOut } from "../backend/memory/superblock.ts";
 import type { Arenas } from "../backend/vmem/arenas.ts";
@@ -18,12 +18,14 @@ import { createCore, type Core, finishUnfinished } from "./core.ts";
 import type { ZoneDefinition } from "./definition.ts";
 import type { Views } from "./hooks.ts";
 import { type Failure, failureName } from "./outcome.ts";
+import type { ReclaimMode } from "./reclaim.ts";
 import { type ExitingWorker, exitOf } from "./hosts/node.ts";
 import { findLocks, holdForLife, type LocksLike, lockNameOf, untilReleased, type Watched } from "./hosts/web.ts";
 import type { RecoveryReport } from "./recovery.ts";
 import { type MemoryStatistics, zoneTable } from "./statistics.ts";
 import { openTicket, type Ticket } from "./ticket.ts";
 import type { Verdict } from "./verify.ts";
+import type { Reclaimed } from "./zone.ts";
 
 export type { Ticket } from "./ticket.ts";
 
@@ -80,6 +82,8 @@ const RETRY_MS = 10;
 const SLICE_MS = 4;
 const WATCH_INTERVAL_MS = 250;
 const DEFAULT_BYTES = 64 * 2 ** 20;
+/** Between two ticks of maintenance, milliseconds. */
+const TICK_MS = 20_000;
 const DEFAULT_BOOT_PAGES = 4;
 
 /** Memories this thread is attached to, by id. */
@@ -358,6 +362,71 @@ export class Uma {
       if (z === undefined || z.inHook > 0) continue;
       if (Atomics.load(core.floor.cells.i32, z.line + LINE_REASONS) !== 0) this.parts.services.attend(z);
     }
+  }
+
+  /**
+   * Gives memory of all zones but the unmanaged ones back.
+   * @source FreeBSD uma.h uma_reclaim
+   */
+  reclaim(mode: ReclaimMode = "trim"): Reclaimed {
+    this.check();
+    if (mode !== "trim" && mode !== "drain" && mode !== "drain-cpu") {
+      throw optionError("mode of reclaim", mode, '"trim", "drain" or "drain-cpu"');
+    }
+    return this.parts.reclaims.all(mode);
+  }
+
+  /**
+   * One tick of maintenance: estimates working sets, gives back what has lain idle, lets buckets shrink.
+   * @returns false when another thread did so less than a second ago.
+   */
+  tick(): boolean {
+    this.check();
+    return this.parts.reclaims.tick();
+  }
+
+  /**
+   * Has ticks run by a timer that keeps no thread alive.
+   * @param every - milliseconds; default 20 000, FreeBSD's.
+   * @returns ends them when disposed of.
+   */
+  maintain(every: number = TICK_MS): Disposable {
+    this.check();
+    if (typeof every !== "number" || !(every >= 1)) throw optionError("every", every, "1 or more (milliseconds)");
+    let timer: ReturnType<typeof setTimeout> | null = null;
+    const next = (): void => {
+      timer = setTimeout(() => {
+        if (!this.parts.core.attached) return;
+        this.parts.reclaims.tick();
+        next();
+      }, every);
+      (timer as { unref?: () => void }).unref?.();
+    };
+    next();
+    return {
+      [Symbol.dispose]: () => {
+        if (timer !== null) clearTimeout(timer);
+      },
+    };
+  }
+
+  /**
+   * Sets how many bytes of the heap may be in use before memory counts as low: then, once a second at the most, the callbacks of
+   * {@link onLowMemory} are called and all caches drained. Allocations go on. 0 = no limit.
+   * @source FreeBSD uma.h uma_set_limit
+   */
+  setMemoryLimit(bytes: number): void {
+    this.check();
+    if (!Number.isInteger(bytes) || bytes < 0 || bytes > 2 ** 31)
+      throw optionError("bytes of setMemoryLimit", bytes, "an integer from 0 to 2147483648");
+    this.parts.reclaims.setPageLimit(Math.ceil(bytes / PAGE_BYTES));
+  }
+
+  /** Has `callback` called, with no lock held, when this thread finds memory low. @returns ends that. */
+  onLowMemory(callback: () => void): () => void {
+    this.check();
+    if (typeof callback !== "function") throw optionError("callback of onLowMemory", callback, "a function");
+    return this.parts.reclaims.onLowMemory(callback);
   }
 
   /** Checks every invariant. Sees all only while nobody is at work. */

@@ -25,6 +25,7 @@ import {
   LINE_FAILS,
   LINE_REASONS,
   LINE_REMOTE,
+  LINE_PREFILL,
   LINE_SP,
   LINE_TOP,
   MARK_BUSY,
@@ -32,6 +33,7 @@ import {
   NO_BUCKET,
   PTE_DELTA,
   SB_DEAD_LINE,
+  SB_PAGE_LIMIT,
   SLOT_JOURNAL_COUNT,
   SLOT_PENDING_LOCK,
   ZONE_BUCKET_CAP,
@@ -39,6 +41,7 @@ import {
 import type { AllocPages, FreePages, PageSupplier } from "../backend/supplier/page-supplier.ts";
 import { createUserPages } from "../backend/supplier/user-pages.ts";
 import type { ZoneHandle } from "./cache.ts";
+import type { Bulk, ItemList } from "./bulk.ts";
 import type { Census } from "./census.ts";
 import { type Core, finishUnfinished } from "./core.ts";
 import { type CountingPlace, type ZoneDefinition, FLAG_UNCHECKED, FLAG_ZERO, FLAG_ZINIT } from "./definition.ts";
@@ -46,6 +49,8 @@ import { type Ctor, type Dtor, type Fini, HOOK_PAGES, type Init } from "./hooks.
 import { hookError } from "./keg.ts";
 import type { Limits, WarningOptions } from "./limits.ts";
 import { BUSY, EMPTY, LIMIT, OK, type Outcome, REFUSED, failureName } from "./outcome.ts";
+import type { Reclaim, ReclaimMode } from "./reclaim.ts";
+import type { Reserves } from "./reserves.ts";
 import type { ZoneStatistics } from "./statistics.ts";
 import type { AsyncWaitOptions, WaitOptions, Waiting } from "./waiting.ts";
 
@@ -57,6 +62,8 @@ export interface Zone extends ZoneHandle {
   readonly definition: ZoneDefinition;
   /** Item size as laid out, bytes. */
   readonly rsize: number;
+  /** Bits that no item's address has. */
+  readonly unitMask: number;
   closed: boolean;
   /** Not 0: the zone's line, while the zone is kept off it because of an exception. */
   hurt: number;
@@ -100,8 +107,31 @@ export interface Zone extends ZoneHandle {
   free(item: number, arg?: unknown): void;
   /** Builds slabs until at least `count` items are free in them. @throws UmaError ERR_UMA_EMPTY, ERR_UMA_BUSY, ERR_UMA_HOOK. */
   prealloc(count: number): void;
-  /** Gives what is cached here and in the depot back to the slabs, and empty slabs back to the supplier. */
-  reclaim(): Reclaimed;
+  /**
+   * Takes `count` items at once, or none.
+   * @param into - where their addresses go; wholly overwritten by 0 when there are not so many.
+   * @returns whether there were so many (see `uma.lastFailure`).
+   * @source Linux kmem_cache_alloc_bulk
+   */
+  allocBulk(into: ItemList, count?: number, arg?: unknown): boolean;
+  /** Frees many items; refused as a whole, with nothing freed, when one of them is none. @source Linux kmem_cache_free_bulk */
+  freeBulk(items: ItemList, count?: number, arg?: unknown): void;
+  /** Sets `count` items aside that only {@link allocReserved} takes, and builds the slabs for them. @source FreeBSD uma.h uma_zone_reserve */
+  reserve(count: number): void;
+  /** Takes an item as `tryAlloc` does, from the reserve if there is no other. @source FreeBSD malloc.h M_USE_RESERVE */
+  allocReserved(arg?: unknown): number;
+  /**
+   * Sets memory for `count` items aside for good: the zone's limit becomes `count`, and its slabs are never given back.
+   * @returns false when there is not so much memory. @source FreeBSD uma.h uma_zone_reserve_kva
+   */
+  reserveKva(count: number): boolean;
+  /** Takes `count` items aside, so that this thread's next `count` allocations cannot fail or wait; 0 gives them back. */
+  prefill(count: number): void;
+  /**
+   * Gives memory back: "trim" down to the working set, "drain" (default) all that is in the depot and cached here, "drain-cpu"
+   * what others have cached as well, as soon as they look. @source FreeBSD uma.h uma_zone_reclaim
+   */
+  reclaim(mode?: ReclaimMode): Reclaimed;
   /** Destroys the zone for everybody. @throws UmaError ERR_UMA_OUTSTANDING with the count, unless forced. */
   destroy(options?: DestroyOptions): LeakReport;
   /** Closes the zone in this thread; its items stay. */
@@ -154,7 +184,8 @@ export interface ZoneServices {
   /** Completes what a lock out of reach has cut short: intent frames, closings. */
   finishCut(): void;
   prealloc(z: Zone, count: number): void;
-  reclaim(z: Zone): Reclaimed;
+  /** Memory may be low by now. */
+  relieve(): void;
   destroy(z: Zone, options: DestroyOptions): LeakReport;
   close(z: Zone): void;
   ownedBy(z: Zone, slot: number): Generator<number, void, void>;
@@ -166,6 +197,9 @@ export interface ZoneFeatures {
   readonly limits: Limits;
   readonly waiting: Waiting;
   readonly census: Census;
+  readonly reclaims: Reclaim;
+  readonly bulk: Bulk;
+  readonly reserves: Reserves;
 }
 
 /** What a reclaim gave back. */
@@ -198,6 +232,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
   const { locks, slot, slotWord } = core.floor;
   const ME = slot;
   const MINE_BUSY = slot | MARK_BUSY;
+  const PAGE_LIMIT = core.floor.cells.base + SB_PAGE_LIMIT;
   const DEAD_LINE = core.floor.cells.base + SB_DEAD_LINE;
   const PT = core.floor.geometry.pageTable;
   const LOW = core.floor.geometry.heapStart;
@@ -259,13 +294,29 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
 
   /** Takes an item, BUSY in this worker's name; 0 and `core.failure` when there is none. */
   function take(z: Zone): number {
+    const prefilled = takePrefilled(z);
+    if (prefilled !== 0) return prefilled;
     enter(z);
     try {
-      return takeUnguarded(z);
+      const p = takeUnguarded(z);
+      if (i32[PAGE_LIMIT] !== 0) services.relieve();
+      return p;
     } catch (thrown) {
       wound(z, thrown);
       throw thrown;
     }
+  }
+
+  /** What was set aside by prefill: one store, ahead of all that could fail or wait. */
+  function takePrefilled(z: Zone): number {
+    const { line } = z;
+    const position = i32[line + LINE_PREFILL];
+    if ((position & BUCKET_MASK) <= BUCKET_EMPTY || (i32[line + LINE_SP] & BUCKET_MASK) > BUCKET_EMPTY || z.inHook > 0) return 0;
+    const p = i32[position];
+    if (z.checks) u8[markIndex(z, p)] = MINE_BUSY;
+    i32[line + LINE_PREFILL] = position - 1;
+    countAlloc(line);
+    return p;
   }
 
   function takeUnguarded(z: Zone): number {
@@ -510,9 +561,42 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
       guarded(this, () => services.prealloc(this, count));
     }
 
-    reclaim(): Reclaimed {
+    allocBulk(into: ItemList, count: number = into.length, arg?: unknown): boolean {
       enter(this);
-      return guarded(this, () => services.reclaim(this));
+      return services.features.bulk.alloc(this, into, count, arg);
+    }
+
+    freeBulk(list: ItemList, count: number = list.length, arg?: unknown): void {
+      enter(this);
+      services.features.bulk.free(this, list, count, arg);
+    }
+
+    reserve(count: number): void {
+      enter(this);
+      services.features.reserves.reserve(this, count);
+    }
+
+    allocReserved(arg?: unknown): number {
+      enter(this);
+      return services.features.reserves.allocReserved(this, arg);
+    }
+
+    reserveKva(count: number): boolean {
+      enter(this);
+      return services.features.reserves.reserveKva(this, count);
+    }
+
+    prefill(count: number): void {
+      enter(this);
+      services.features.reserves.prefill(this, count);
+    }
+
+    reclaim(mode: ReclaimMode = "drain"): Reclaimed {
+      enter(this);
+      if (mode !== "trim" && mode !== "drain" && mode !== "drain-cpu") {
+        throw optionError("mode of reclaim", mode, '"trim", "drain" or "drain-cpu"', this.name);
+      }
+      return guarded(this, () => services.features.reclaims.zone(this, mode));
     }
 
     destroy(options: DestroyOptions = {}): LeakReport {

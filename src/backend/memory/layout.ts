@@ -97,6 +97,9 @@ export const SB_BUCKET_NEXT = 36;
 export const SB_BUCKET_END = 37;
 /** Pages given to buckets and headers, for the statistics. */
 export const SB_POOL_PAGES = 38;
+/** When maintenance last ticked, and when low memory was last seen to: low 31 bits of the wall clock's milliseconds. By compare-exchange. */
+export const SB_TICK = 39;
+export const SB_RELIEF = 40;
 /** A cache line that is never anybody's: always empty, always full. Zones that were closed point to it. */
 export const SB_DEAD_LINE = 48;
 /** Slab-header pool: per class (32-byte steps up to a page) the free list, and next and end of the page being carved. */
@@ -253,6 +256,8 @@ export const REASON_DYING = 2;
 export const REASON_ORPHANS = 4;
 /** Give the items cached here back as far as possible: bucket, depot, slabs. */
 export const REASON_RECLAIM = 8;
+/** The same, down to the working set. */
+export const REASON_TRIM = 16;
 
 /* ── Bucket ─────────────────────────────────────────────────────────────────────────────────────────────────────────────── */
 
@@ -341,6 +346,8 @@ export const ZONE_WARNED = 46;
 export const ZONE_OVER = 47;
 /** Bucket capacity as defined, which all openers must agree on. */
 export const ZONE_BUCKET_DEFINED = 48;
+/** CONTENTIONS at the last tick. */
+export const ZONE_CONTENTIONS_SEEN = 49;
 /** Zones with handles: above every generation that any item of the zone has had. Raised by Atomics only; wraps. */
 export const ZONE_GENERATION = 60;
 /** UTF-8 name: length in bytes, then the bytes. */
@@ -379,6 +386,8 @@ export const KEG_FREE = 18;
 export const KEG_PAGES = 19;
 /** Bytes of slab headers, for the statistics. */
 export const KEG_ZONE = 20;
+/** Items that were free in the slabs at the last tick. */
+export const KEG_FREE_SEEN = 21;
 /** Lists of slabs: wholly free, wholly taken, and partly free in eight bins by the share that is free (fullest first). */
 export const KEG_LIST_FREE = 32;
 export const KEG_LIST_TAKEN = 33;

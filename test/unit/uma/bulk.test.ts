@@ -1,0 +1,111 @@
+import { expect, test } from "vitest";
+import { Uma, defineZone } from "../../../src/index.ts";
+
+const MIB = 2 ** 20;
+const coded = (code: string): unknown => expect.objectContaining({ code });
+
+function makeUma(): Uma {
+  return Uma.create({ bytes: 8 * MIB, workers: 8 });
+}
+
+function finish(uma: Uma): void {
+  expect(uma.verify().problems).toEqual([]);
+  uma.detach();
+}
+
+const KINDS = [
+  ["plain", {}],
+  ["unchecked", { checks: false }],
+  ["hooked", { ctor: (): void => undefined }],
+  ["without buckets", { bucket: 0 }],
+  ["with buckets of three", { bucket: 3 }],
+] as const;
+
+test.each(KINDS)("a zone %s gives many items at once, all different, and takes them back", (_kind, options) => {
+  const uma = makeUma();
+  const z = uma.open(defineZone("bulk", { size: 64, ...options }));
+  for (const count of [0, 1, 32, 500]) {
+    const items = new Int32Array(count);
+    expect(z.allocBulk(items)).toBe(true);
+    expect(new Set(items).size).toBe(count);
+    expect(z.stats().used).toBe(count);
+    expect(uma.verify().problems).toEqual([]);
+    z.freeBulk(items);
+    expect(z.stats().used).toBe(0);
+  }
+  expect(z.stats().requests).toBe(533);
+  finish(uma);
+});
+
+test("all or nothing: where there are not so many, none is taken or counted", () => {
+  const uma = makeUma();
+  const z = uma.open(defineZone("few", { size: 64, limit: 10 }));
+  const items = new Array<number>(11).fill(5);
+  expect(z.allocBulk(items)).toBe(false);
+  expect(uma.lastFailure).toBe("LIMIT");
+  expect(items).toEqual(new Array(11).fill(0));
+  const { used, requests, fail } = z.stats();
+  expect({ used, requests, fail }).toEqual({ used: 0, requests: 0, fail: 1 });
+  expect(z.allocBulk(items, 10)).toBe(true);
+  finish(uma);
+});
+
+test("a ctor that refuses in the middle ends it: what was built goes through dtor", () => {
+  const uma = makeUma();
+  const log: string[] = [];
+  const z = uma.open(
+    defineZone("choosy", {
+      size: 64,
+      ctor: (_item, arg) => {
+        log.push("ctor");
+        return log.length < (arg as number);
+      },
+      dtor: () => void log.push("dtor"),
+    }),
+  );
+  expect(z.allocBulk(new Int32Array(8), 8, 4)).toBe(false);
+  expect(log).toEqual(["ctor", "ctor", "ctor", "ctor", "dtor", "dtor", "dtor"]);
+  expect(z.stats().used).toBe(0);
+  finish(uma);
+});
+
+test("a list with one bad address is refused and nothing of it is freed", () => {
+  const uma = makeUma();
+  for (const options of [{}, { dtor: (): void => undefined }]) {
+    const z = uma.open(defineZone(`bad ${JSON.stringify(Object.keys(options))}`, { size: 64, ...options }));
+    const other = uma.open(defineZone("other", { size: 64 }));
+    const items = Array.from({ length: 8 }, () => z.alloc());
+    const free = z.alloc();
+    z.free(free);
+    for (const [bad, code] of [
+      [items[0] as number, "ERR_UMA_DOUBLE_FREE"],
+      [free, "ERR_UMA_DOUBLE_FREE"],
+      [(items[0] as number) + 16, "ERR_UMA_ADDRESS"],
+      [other.alloc(), "ERR_UMA_WRONG_ZONE"],
+      [-5, "ERR_UMA_ADDRESS"],
+      [1.5, "ERR_UMA_ADDRESS"],
+    ] as const) {
+      expect(() => z.freeBulk([...items, bad])).toThrow(coded(code));
+      expect(z.stats().used).toBe(8);
+      expect(items.map((item) => z.ownerOf(item))).toEqual(items.map(() => uma.slot));
+    }
+    expect(() => z.freeBulk(items, 9)).toThrow(coded("ERR_UMA_OPTION"));
+    expect(() => z.freeBulk("x" as unknown as number[])).toThrow(coded("ERR_UMA_OPTION"));
+    expect(() => z.allocBulk(items, -1)).toThrow(coded("ERR_UMA_OPTION"));
+    z.freeBulk([...items, 0]);
+    expect(z.stats().used).toBe(0);
+  }
+  finish(uma);
+});
+
+test("items of another worker in the list are freed with the rest", () => {
+  const uma = makeUma();
+  const z = uma.open(defineZone("mixed", { size: 64 }));
+  const items = Array.from({ length: 8 }, () => z.alloc());
+  const ticket = uma.ticket();
+  z.transfer(items[3] as number, ticket.name & 127);
+  z.freeBulk(items);
+  expect(z.stats().used).toBe(0);
+  expect(z.stats().xdomain).toBe(1);
+  finish(uma);
+});
