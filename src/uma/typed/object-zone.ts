@@ -1,0 +1,471 @@
+/**
+ * Object zones: ordinary JavaScript objects, kept and handed out again by the thread that made them.
+ *
+ * The same hooks, limits, statistics and reports as zones of shared memory, for what cannot lie there: objects with references,
+ * strings, closures. One thread only; nothing here is shared.
+ *
+ * Each object carries one more property, under a symbol and not enumerable, from its birth on: the number of its zone while it is
+ * out, the next free object while it is free. So a second release, and one to the wrong zone, are found by one comparison, and the
+ * free objects are a list: the one released last is handed out next, while it is still in the processor's cache. (An array of them
+ * costs half as much again: each store into it is checked for length and reported to the garbage collector.)
+ *
+ * Each zone has a class of its own from a factory, with the hooks as constants, for the reason that zone.ts gives.
+ */
+import { UmaCorruptionError, UmaError, optionError } from "../../backend/memory/errors.ts";
+import type { Argument } from "./handles.ts";
+
+/** @typeParam A - what `ctor` takes; `alloc` asks for it. */
+export interface ObjectZoneOptions<T extends object, A = unknown> {
+  /** Makes an object; it must be extensible. */
+  readonly create: () => T;
+  /** Once for each object, after create. @returns false to refuse. */
+  readonly init?: (object: T) => boolean | void;
+  /** On every allocation. @returns false to refuse: alloc fails, and the object stays free. */
+  readonly ctor?: (object: T, arg: A) => boolean | void;
+  /** Another name for ctor. */
+  readonly reset?: (object: T, arg: A) => boolean | void;
+  /** On every free. */
+  readonly dtor?: (object: T) => void;
+  /** Once for each object when the zone lets it go. */
+  readonly fini?: (object: T) => void;
+  /** Objects that may exist at a time; 0 = no limit. */
+  readonly limit?: number;
+  /** Free objects that are kept at most; further ones are let go. Default: all. A bound makes each free count what is free. */
+  readonly maxFree?: number;
+  /** Objects to make at once. */
+  readonly prealloc?: number;
+  /** Remember where each object was allocated, for the leak report. Slow. */
+  readonly track?: boolean;
+}
+
+/** A checked definition; make one with {@link defineObjectZone}. */
+export interface ObjectZoneDefinition<T extends object, A = unknown> {
+  readonly name: string;
+  readonly create: () => T;
+  readonly init: ((object: T) => boolean | void) | null;
+  readonly ctor: ((object: T, arg: A) => boolean | void) | null;
+  readonly dtor: ((object: T) => void) | null;
+  readonly fini: ((object: T) => void) | null;
+  readonly limit: number;
+  readonly maxFree: number;
+  readonly prealloc: number;
+  readonly track: boolean;
+}
+
+export interface ObjectZoneStatistics {
+  readonly name: string;
+  /** Objects that may exist; 0 = no limit. */
+  readonly limit: number;
+  readonly used: number;
+  readonly free: number;
+  /** Successful allocations, and those that failed. */
+  readonly requests: number;
+  readonly fail: number;
+  /** Objects ever made, and let go. */
+  readonly created: number;
+  readonly dropped: number;
+}
+
+/** What is out of an object zone. */
+export interface ObjectLeakReport {
+  readonly zone: string;
+  readonly outstanding: number;
+  /** Where they were allocated, most first; only for zones with `track`. */
+  readonly sites: readonly { readonly site: string; readonly count: number }[];
+}
+
+export interface ObjectZone<T extends object, A = unknown> {
+  readonly name: string;
+  /** Takes an object. @throws UmaError ERR_UMA_LIMIT, ERR_UMA_HOOK, ERR_UMA_ZONE_CLOSED. */
+  alloc(...arg: Argument<A>): T;
+  /** Takes an object; null when the limit is reached or ctor refuses. */
+  tryAlloc(...arg: Argument<A>): T | null;
+  /**
+   * Frees an object.
+   * @throws UmaCorruptionError ERR_UMA_DOUBLE_FREE; UmaError ERR_UMA_FOREIGN for what is not of this zone; and nothing happens.
+   */
+  free(object: T): void;
+  /** The same as alloc and free, by the names that pools have. */
+  acquire(...arg: Argument<A>): T;
+  release(object: T): void;
+  /** Makes objects until at least `count` are free. @throws UmaError ERR_UMA_LIMIT, ERR_UMA_HOOK. */
+  prealloc(count: number): void;
+  /** Lets free objects go, but for the `keep` freed last. @returns how many. */
+  reclaim(keep?: number): number;
+  stats(): ObjectZoneStatistics;
+  /** What is out now. */
+  leaks(): ObjectLeakReport;
+  /** Ends the zone: free objects go through fini. @throws UmaError ERR_UMA_OUTSTANDING with the count, unless forced. */
+  destroy(options?: { readonly force?: boolean }): ObjectLeakReport;
+  [Symbol.dispose](): void;
+}
+
+const MOST = 0x7fffffff;
+/** Frames of a call stack that a leak report shows. */
+const SITE_FRAMES = 3;
+/** Under this key an object carries its zone's number while it is out, the next free one (null: the last) while it is free. */
+const LINK: unique symbol = Symbol("zalloc");
+
+interface Linked {
+  [LINK]: number | Linked | null;
+}
+
+let zones = 0;
+
+/**
+ * Defines a zone of objects.
+ * @throws UmaError ERR_UMA_OPTION naming the option and what is allowed.
+ */
+export function defineObjectZone<T extends object, A = unknown>(
+  name: string,
+  options: ObjectZoneOptions<T, A>,
+): ObjectZoneDefinition<T, A> {
+  if (typeof name !== "string" || name === "") throw optionError("name", name, "a string");
+  if (typeof options !== "object" || options === null) throw optionError("options", options, "an object with at least { create }", name);
+  if (typeof options.create !== "function") throw optionError("create", options.create, "a function that makes an object", name);
+  for (const hook of ["init", "ctor", "reset", "dtor", "fini"] as const) {
+    if (options[hook] !== undefined && typeof options[hook] !== "function") throw optionError(hook, options[hook], "a function", name);
+  }
+  if (options.ctor !== undefined && options.reset !== undefined) throw optionError("reset", options.reset, "left out, with ctor", name);
+  for (const count of ["limit", "maxFree", "prealloc"] as const) {
+    const given = options[count];
+    if (given !== undefined && (!Number.isInteger(given) || given < 0 || given > MOST))
+      throw optionError(count, given, `an integer from 0 to ${MOST}`, name);
+  }
+  if (options.track !== undefined && typeof options.track !== "boolean") throw optionError("track", options.track, "true or false", name);
+  const { limit = 0, maxFree = MOST, prealloc = 0 } = options;
+  if (limit > 0 && prealloc > limit) throw optionError("prealloc", prealloc, `at most the limit, ${limit}`, name);
+  return Object.freeze({
+    name,
+    create: options.create,
+    init: options.init ?? null,
+    ctor: options.ctor ?? options.reset ?? null,
+    dtor: options.dtor ?? null,
+    fini: options.fini ?? null,
+    limit,
+    maxFree,
+    prealloc,
+    track: options.track ?? false,
+  });
+}
+
+/**
+ * Makes a zone of objects for this thread.
+ * @throws UmaError ERR_UMA_OPTION; ERR_UMA_HOOK when an object to be made at once was refused.
+ */
+export function createObjectZone<T extends object, A = unknown>(name: string, options: ObjectZoneOptions<T, A>): ObjectZone<T, A>;
+export function createObjectZone<T extends object, A = unknown>(definition: ObjectZoneDefinition<T, A>): ObjectZone<T, A>;
+export function createObjectZone<T extends object, A>(
+  named: string | ObjectZoneDefinition<T, A>,
+  options?: ObjectZoneOptions<T, A>,
+): ObjectZone<T, A> {
+  const definition = typeof named === "string" ? defineObjectZone(named, options as ObjectZoneOptions<T, A>) : named;
+  const ZoneClass = makeClass(definition);
+  const zone = definition.track ? tracked(new ZoneClass()) : new ZoneClass();
+  zone.prealloc(definition.prealloc);
+  return zone as unknown as ObjectZone<T, A>;
+}
+
+/** The zone as its class has it: arguments untyped. */
+interface AnyObjectZone<T extends object> {
+  readonly name: string;
+  alloc(arg?: unknown): T;
+  tryAlloc(arg?: unknown): T | null;
+  free(object: T): void;
+  acquire(arg?: unknown): T;
+  release(object: T): void;
+  prealloc(count: number): void;
+  leaks(): ObjectLeakReport;
+}
+
+function makeClass<T extends object, A>(definition: ObjectZoneDefinition<T, A>): new () => AnyObjectZone<T> {
+  const { name, create, init, ctor, dtor, fini, limit, maxFree } = definition;
+  const bounded = maxFree !== MOST;
+  const LIVE = ++zones;
+  type Kept = T & Linked;
+  /** The first free object. */
+  let head: Kept | null = null;
+
+  class ObjectZoneOf {
+    readonly name = name;
+    requests = 0;
+    fails = 0;
+    created = 0;
+    dropped = 0;
+    closed = false;
+
+    alloc(arg?: unknown): T {
+      const object = head;
+      if (object !== null) {
+        head = object[LINK] as Kept | null;
+        object[LINK] = LIVE;
+        this.requests++;
+        if (ctor !== null && !this.construct(object, arg)) throw this.failed();
+        return object;
+      }
+      return this.allocSlow(arg, true) as T;
+    }
+
+    tryAlloc(arg?: unknown): T | null {
+      const object = head;
+      if (object !== null) {
+        head = object[LINK] as Kept | null;
+        object[LINK] = LIVE;
+        this.requests++;
+        return ctor === null || this.construct(object, arg) ? object : null;
+      }
+      return this.allocSlow(arg, false);
+    }
+
+    free(object: T): void {
+      if (object !== null && object !== undefined && (object as Kept)[LINK] === LIVE) {
+        if (dtor !== null) this.destruct(object as Kept);
+        if (bounded) return this.putBack(object as Kept);
+        (object as Kept)[LINK] = head;
+        head = object as Kept;
+        return;
+      }
+      // Nothing may come after: a way out without a throw makes V8's code for the whole function a third slower.
+      throw misplaced(name, object, LIVE);
+    }
+
+    acquire(arg?: unknown): T {
+      return this.alloc(arg);
+    }
+
+    release(object: T): void {
+      this.free(object);
+    }
+
+    /** @returns false when ctor refused, and the object is free again. */
+    construct(object: Kept, arg: unknown): boolean {
+      try {
+        if ((ctor as NonNullable<typeof ctor>)(object, arg as A) !== false) return true;
+      } catch (cause) {
+        this.refused(object);
+        throw hookError("ctor", name, cause);
+      }
+      this.refused(object);
+      return false;
+    }
+
+    /** While dtor runs the object is nobody's: not live, and not on the list. */
+    destruct(object: Kept): void {
+      object[LINK] = null;
+      try {
+        (dtor as NonNullable<typeof dtor>)(object);
+      } catch (cause) {
+        this.putBack(object);
+        throw hookError("dtor", name, cause);
+      }
+    }
+
+    refused(object: Kept): void {
+      this.requests--;
+      this.fails++;
+      this.putBack(object);
+    }
+
+    putBack(object: Kept): void {
+      object[LINK] = null;
+      if (this.closed || (bounded && this.freeCount() >= maxFree)) return this.drop(object);
+      object[LINK] = head;
+      head = object;
+    }
+
+    freeCount(): number {
+      let count = 0;
+      for (let object: Linked | null = head; object !== null; object = object[LINK] as Linked | null) count++;
+      return count;
+    }
+
+    allocSlow(arg: unknown, must: boolean): T | null {
+      if (this.closed) throw closedError(name);
+      if (limit !== 0 && this.created - this.dropped >= limit) {
+        this.fails++;
+        if (!must) return null;
+        throw new UmaError("ERR_UMA_LIMIT", `object zone "${name}" is at its limit of ${limit}; raise it, or free objects`, {
+          zone: name,
+          value: limit,
+        });
+      }
+      const object = this.make();
+      if (object === null) {
+        this.fails++;
+        if (must) throw this.failed();
+        return null;
+      }
+      this.requests++;
+      if (ctor === null || this.construct(object, arg)) return object;
+      if (must) throw this.failed();
+      return null;
+    }
+
+    /** Makes an object that is out. @returns null when init refused. */
+    make(): Kept | null {
+      let object: T;
+      try {
+        object = create();
+        if (init !== null && init(object) === false) return null;
+      } catch (cause) {
+        throw hookError("create or init", name, cause);
+      }
+      if (typeof object !== "object" || object === null || !Object.isExtensible(object) || LINK in object) {
+        throw new UmaError("ERR_UMA_HOOK", `create of object zone "${name}" returned no new, extensible object`, { zone: name });
+      }
+      Object.defineProperty(object, LINK, { value: LIVE, writable: true, enumerable: false, configurable: false });
+      this.created++;
+      return object as Kept;
+    }
+
+    /** Lets a free object go; the count of what exists is right even if fini throws. */
+    drop(object: T): void {
+      this.dropped++;
+      try {
+        fini?.(object);
+      } catch (cause) {
+        throw hookError("fini", name, cause);
+      }
+    }
+
+    failed(): UmaError {
+      return new UmaError("ERR_UMA_HOOK", `a hook of object zone "${name}" refused the object`, { zone: name });
+    }
+
+    prealloc(count: number): void {
+      if (!Number.isInteger(count) || count < 0 || count > MOST)
+        throw optionError("count of prealloc", count, `an integer from 0 to ${MOST}`, name);
+      if (this.closed) throw closedError(name);
+      for (let missing = count - this.freeCount(); missing > 0; missing--) {
+        if (limit !== 0 && this.created - this.dropped >= limit) {
+          throw new UmaError("ERR_UMA_LIMIT", `prealloc of object zone "${name}": the limit is ${limit}`, { zone: name, value: limit });
+        }
+        const object = this.make();
+        if (object === null) throw this.failed();
+        this.putBack(object);
+      }
+    }
+
+    reclaim(keep: number = 0): number {
+      let last: Kept | null = null;
+      let going = head;
+      for (let kept = 0; kept < keep && going !== null; kept++) {
+        last = going;
+        going = going[LINK] as Kept | null;
+      }
+      if (last === null) head = null;
+      else last[LINK] = null;
+      let gone = 0;
+      let failure: unknown = null;
+      while (going !== null) {
+        const next = going[LINK] as Kept | null;
+        gone++;
+        try {
+          this.drop(going);
+        } catch (error) {
+          failure ??= error;
+        }
+        going = next;
+      }
+      if (failure !== null) throw failure;
+      return gone;
+    }
+
+    stats(): ObjectZoneStatistics {
+      const { requests, fails, created, dropped } = this;
+      const free = this.freeCount();
+      return { name, limit, used: created - dropped - free, free, requests, fail: fails, created, dropped };
+    }
+
+    leaks(): ObjectLeakReport {
+      return { zone: name, outstanding: this.stats().used, sites: [] };
+    }
+
+    destroy(options: { readonly force?: boolean } = {}): ObjectLeakReport {
+      const report = this.leaks();
+      if (report.outstanding > 0 && options.force !== true) {
+        const where = report.sites.map(({ site, count }) => `\n${count} allocated at ${site}`).join("");
+        throw new UmaError(
+          "ERR_UMA_OUTSTANDING",
+          `object zone "${name}" has ${report.outstanding} objects out; free them, or destroy with force: true${where}`,
+          { zone: name, value: report.outstanding },
+        );
+      }
+      this.closed = true;
+      // What comes back late is let go. At the end of its life the zone may change its shape.
+      Object.assign(this, { free: (object: T): void => this.freeLate(object) });
+      this.reclaim();
+      return report;
+    }
+
+    freeLate(object: T): void {
+      if ((object as Partial<Linked> | null | undefined)?.[LINK] !== LIVE) throw misplaced(name, object, LIVE);
+      if (dtor !== null) this.destruct(object as Kept);
+      this.putBack(object as Kept);
+    }
+
+    [Symbol.dispose](): void {
+      if (!this.closed) this.destroy();
+    }
+  }
+
+  return ObjectZoneOf;
+}
+
+/** The zone with its methods replaced by ones that remember where each object was allocated. */
+function tracked<T extends object>(zone: AnyObjectZone<T>): AnyObjectZone<T> {
+  const sites = new Map<T, string>();
+  const untracked = Object.getPrototypeOf(zone) as AnyObjectZone<T>;
+
+  function remember(object: T | null): T | null {
+    if (object !== null) sites.set(object, site());
+    return object;
+  }
+  function trackedAlloc(arg?: unknown): T {
+    return remember(untracked.alloc.call(zone, arg)) as T;
+  }
+  function trackedFree(object: T): void {
+    untracked.free.call(zone, object);
+    sites.delete(object);
+  }
+  return Object.assign(zone, {
+    alloc: trackedAlloc,
+    acquire: trackedAlloc,
+    tryAlloc: (arg?: unknown) => remember(untracked.tryAlloc.call(zone, arg)),
+    free: trackedFree,
+    release: trackedFree,
+    leaks: (): ObjectLeakReport => {
+      const counts = new Map<string, number>();
+      for (const where of sites.values()) counts.set(where, (counts.get(where) ?? 0) + 1);
+      const listed = [...counts].map(([where, count]) => ({ site: where, count })).sort((a, b) => b.count - a.count);
+      return { ...untracked.leaks.call(zone), sites: listed };
+    },
+  });
+}
+
+/** The frames of the caller of alloc: the first few outside this file's functions. */
+function site(): string {
+  const stack = new Error("allocated here").stack ?? "";
+  const frames = stack.split("\n").filter((line) => /^\s*at |@/.test(line));
+  // This function, remember, and the tracking alloc.
+  return frames
+    .slice(3, 3 + SITE_FRAMES)
+    .map((line) => line.trim().replace(/^at /, ""))
+    .join(" < ");
+}
+
+function misplaced(zone: string, object: object | null | undefined, live: number): UmaError {
+  const link = (object as Partial<Linked> | null | undefined)?.[LINK];
+  if (link === undefined) return new UmaError("ERR_UMA_FOREIGN", `what was freed in object zone "${zone}" is of no object zone`, { zone });
+  if (typeof link === "number")
+    return new UmaError("ERR_UMA_FOREIGN", `what was freed in object zone "${zone}" (${live}) is of another (${link})`, { zone });
+  return new UmaCorruptionError("ERR_UMA_DOUBLE_FREE", `what was freed in object zone "${zone}" is free already`, { zone });
+}
+
+function closedError(zone: string): UmaError {
+  return new UmaError("ERR_UMA_ZONE_CLOSED", `object zone "${zone}" was destroyed`, { zone });
+}
+
+function hookError(hook: string, zone: string, cause: unknown): UmaError {
+  return new UmaError("ERR_UMA_HOOK", `the ${hook} hook of object zone "${zone}" threw: ${String(cause)}`, { zone, cause });
+}
