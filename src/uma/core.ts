@@ -73,7 +73,7 @@ export function createCore(floor: Floor): Core {
   };
 }
 
-/** Frees what could not be freed when it was: each item whose lock is to be had now. */
+/** Frees what could not be freed when it was, as far as locks are to be had now: at the first that is not, the rest goes on waiting. */
 export function finishUnfinished(core: Core): void {
   const { unfinished } = core;
   for (let n = unfinished.length; n > 0; n--) {
@@ -84,5 +84,6 @@ export function finishUnfinished(core: Core): void {
     } finally {
       if (!done) unfinished.push(entry);
     }
+    if (!done) return;
   }
 }

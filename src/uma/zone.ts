@@ -418,6 +418,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
   /** The end of every free: the item is BUSY in this worker's name and done with dtor. Never fails. */
   function finishFree(z: Zone, p: number): void {
     if (!put(z, p)) unfinished.push({ zone: z, item: p });
+    else if (unfinished.length > 0) finishUnfinished(core);
   }
 
   function markIndex(z: Zone, p: number): number {

@@ -34,7 +34,7 @@ const NAP_MS = 2;
 
 export interface RobustLocks {
   /**
-   * Takes the lock at word `lock`, waiting `patienceMs` at the most.
+   * Takes the lock at word `lock`, waiting `patienceMs` at the most; hardly at all for a holder that was waited for in vain before.
    * @returns false when it could not be had in that time; nothing is held then.
    */
   acquire(lock: number, patienceMs: number): boolean;
@@ -62,6 +62,12 @@ export function createLocks(cells: Cells, slots: number, me: number, journal: Jo
   const SLOT = slots + slotOf(me) * SLOT_WORDS;
   const PENDING = SLOT + SLOT_PENDING_LOCK;
   let wasContended = false;
+  /**
+   * The lock last waited for in vain, and its holder: as likely as not that worker is dead and its certificate still on the way,
+   * through the very event loop that a wait keeps from turning. Whoever frees a thousand items must not wait a thousand times.
+   */
+  let stuckLock = 0;
+  let stuckHolder = 0;
 
   function acquire(lock: number, patienceMs: number): boolean {
     if (i32[PENDING] !== 0) throw new UmaError("ERR_UMA_INTERNAL", "a lock was asked for while another is held", { value: lock });
@@ -83,7 +89,8 @@ export function createLocks(cells: Cells, slots: number, me: number, journal: Jo
       if (seen === 0 && Atomics.compareExchange(i32, lock, 0, me) === 0) return true;
       if (deadHolder(seen)) break;
     }
-    const until = performance.now() + patienceMs;
+    const stuck = lock === stuckLock && (Atomics.load(i32, lock) & ~LOCK_WAITERS) === stuckHolder;
+    const until = performance.now() + (stuck ? 0 : patienceMs);
     for (;;) {
       const seen = Atomics.load(i32, lock);
       if (seen === 0) {
@@ -92,7 +99,11 @@ export function createLocks(cells: Cells, slots: number, me: number, journal: Jo
         continue;
       }
       if (salvageIfDead(seen)) continue;
-      if (performance.now() >= until) return false;
+      if (performance.now() >= until) {
+        stuckLock = lock;
+        stuckHolder = seen & ~LOCK_WAITERS;
+        return false;
+      }
       if (!canWait) continue;
       const asleep = seen | LOCK_WAITERS;
       if (seen !== asleep && Atomics.compareExchange(i32, lock, seen, asleep) !== seen) continue;

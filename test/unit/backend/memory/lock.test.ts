@@ -44,6 +44,34 @@ describe("a robust lock", () => {
     expect(b.locks.acquire(lock, 0)).toBe(true);
   });
 
+  test("is waited for once: the second time in vain for the same holder is not waited for, a release is noticed all the same", () => {
+    const { lock, tenant } = makeLock();
+    const [a, b] = [tenant(), tenant()];
+    const { wait } = Atomics;
+    let waits = 0;
+    Atomics.wait = ((...args: Parameters<typeof wait>) => {
+      waits++;
+      return wait(...args);
+    }) as typeof wait;
+    try {
+      a.locks.acquire(lock, 0);
+      expect(b.locks.acquire(lock, 5)).toBe(false);
+      expect(waits).toBeGreaterThan(0);
+      waits = 0;
+      for (let n = 0; n < 10; n++) expect(b.locks.acquire(lock, 5)).toBe(false);
+      expect(waits).toBe(0);
+      a.locks.release();
+      expect(b.locks.acquire(lock, 0)).toBe(true);
+      b.locks.release();
+      const c = tenant();
+      c.locks.acquire(lock, 0);
+      expect(b.locks.acquire(lock, 5)).toBe(false);
+      expect(waits).toBeGreaterThan(0);
+    } finally {
+      Atomics.wait = wait;
+    }
+  });
+
   test("is one at a time: asking for a second while the first is held is refused and changes nothing", () => {
     const { i32, lock, tenant } = makeLock();
     const a = tenant();
