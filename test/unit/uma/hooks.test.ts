@@ -547,12 +547,12 @@ describe("hooks that use zones", () => {
 
   test("a ctor that closes its zone, and a dtor that does, end in a typed error or none, and lose nothing", () => {
     const uma = makeUma();
-    const definition = defineZone("closing", {
+    const definition: ZoneDefinition = defineZone("closing", {
       size: 64,
       ctor: (_item, arg) => arg !== "close" || (zone.close(), false),
       dtor: (_item, arg) => arg === "close" && zone.close(),
     });
-    let zone = uma.open(definition);
+    let zone: Zone = uma.open(definition);
     const held = take(zone, 5);
     expect(zone.tryAlloc("close")).toBe(0);
     expectSound(uma);
