@@ -86,3 +86,39 @@ test("a handle outlives the worker that made it, as its item does", async () => 
   uma.open(Token).freeHandle(token);
   expect(uma.open(Token).get(token)).toBe(0);
 });
+
+// What a worker leaves that is killed between two stores of a free; written here as that free would have.
+test.each([
+  ["before its first store", "keeps the item, and the handle is good", (): void => undefined, 1, true],
+  ["after the generation", "keeps the item, and the handle is stale", (word: number): void => count(word), 1, false],
+  ["inside a free with hooks, before the generation", "makes the item anew", (_word: number, mark: number) => busy(mark), 0, false],
+  [
+    "inside a free with hooks, after the generation",
+    "makes the item anew",
+    (word: number, mark: number) => (count(word), busy(mark)),
+    0,
+    false,
+  ],
+])("a worker that is killed in a free %s %s", async (_when, _what, left, kept, good) => {
+  const zone = uma.open(Token);
+  const [handle] = (await ask("make")) as [number, number];
+  const item = zone.get(handle);
+  left((item + zone.size) >> 3, uma.core.items.check(zone, item));
+  await worker.terminate();
+  const token = (await reaped)?.zones.find((one) => one.zone === "token");
+  expect(token).toMatchObject({ kept, remade: 1 - kept });
+  expect(zone.get(handle)).toBe(good ? item : 0);
+  if (kept === 1) zone.free(item);
+  const later = Array.from({ length: 300 }, () => zone.allocHandle());
+  expect(later.map((one) => zone.get(one))).toContain(item);
+  expect(zone.get(handle)).toBe(0);
+});
+
+/** One generation on: in 4 MiB an address has the low 21 bits. */
+function count(word: number): void {
+  uma.views.f64[word] = (uma.views.f64[word] as number) + 2 ** 21;
+}
+
+function busy(mark: number): void {
+  uma.views.u8[mark] = (uma.views.u8[mark] as number) | 0x80;
+}
