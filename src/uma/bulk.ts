@@ -22,7 +22,7 @@ import {
   PTE_TAG,
 } from "../backend/memory/layout.ts";
 import type { Core } from "./core.ts";
-import { FLAG_ZERO } from "./definition.ts";
+import { FLAG_SMR, FLAG_ZERO } from "./definition.ts";
 import type { Zone } from "./zone.ts";
 
 /** Where items go to, and come from. */
@@ -44,7 +44,7 @@ export function createBulk(core: Core): Bulk {
 
   function isPlain(z: Zone): boolean {
     const { ctor, dtor, flags, counting } = z.definition;
-    return ctor === null && dtor === null && counting === null && (flags & FLAG_ZERO) === 0;
+    return ctor === null && dtor === null && counting === null && (flags & (FLAG_ZERO | FLAG_SMR)) === 0;
   }
 
   function checkList(z: Zone, items: ItemList, count: number): void {

@@ -21,6 +21,7 @@ import {
   BUCKET_MASK,
   BUCKET_NEXT,
   BUCKET_OWNER,
+  BUCKET_SEQ,
   INTENT_BUCKET,
   INTENT_HEADER,
   KEG_FREE,
@@ -30,6 +31,7 @@ import {
   LINE_EXTRA,
   LINE_HIDDEN,
   LINE_PREFILL,
+  LINE_SMR,
   LINE_REASONS,
   LINE_SP,
   LINE_SPARE,
@@ -50,6 +52,9 @@ import {
   ZONE_FULL_COUNT,
   ZONE_FULL_TAIL,
   ZONE_ITEMS,
+  ZONE_LIMBO,
+  ZONE_LIMBO_COUNT,
+  ZONE_LIMBO_TAIL,
   ZONE_LIMIT,
   ZONE_SLEEPERS,
 } from "../backend/memory/layout.ts";
@@ -57,6 +62,7 @@ import type { KegHandle, Kegs } from "./keg.ts";
 import { BUSY, EMPTY, LIMIT, OK, type Outcome } from "./outcome.ts";
 import type { Pools } from "./pools.ts";
 import type { Slabs } from "./slab.ts";
+import type { Smr } from "./smr.ts";
 
 /** A zone as one thread has it open. */
 export interface ZoneHandle extends KegHandle {
@@ -97,6 +103,12 @@ export interface Caches {
   drainLine(zone: number, keg: number, line: number, keepPrefill?: boolean): Outcome;
   /** Empties the depot into the slabs, down to `keepBuckets` buckets, and gives the empty ones to the pool. */
   drainDepot(zone: number, keg: number, keepBuckets: number): Outcome;
+  /** Gives the gathering bucket named by `word` its goal; it joins the zone's limbo. */
+  intoLimbo(zone: number, keg: number, word: number): Outcome;
+  /** Moves the oldest bucket of the limbo to the depot, if its goal is reached (or whatever). @returns EMPTY when there is none. */
+  outOfLimbo(zone: number, keg: number, whatever?: boolean): Outcome;
+  /** Takes the oldest bucket of the limbo, which has lost its last item, to the empties, as part of the open transaction. */
+  dropLimbo(zone: number, bucket: number): void;
   hide(line: number): void;
   show(z: ZoneHandle): void;
 }
@@ -104,7 +116,7 @@ export interface Caches {
 /** Items put back into slabs in one transaction: 12 entries each at the most, and 13 for the bucket. */
 const PUTS_PER_COMMIT = 4;
 
-export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs): Caches {
+export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs, smr: Smr): Caches {
   const { i32 } = floor.cells;
   const { locks, intents, patienceMs, me, slot } = floor;
   const { set, setByte, add, commit } = floor.journal;
@@ -426,8 +438,8 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
   function drainLine(zone: number, keg: number, line: number, keepPrefill = false): Outcome {
     // First of all: without a bucket, TOP above 0 would let a free store into the words behind NO_BUCKET.
     i32[line + LINE_TOP] = 0;
-    for (const word of [line + LINE_SP, line + LINE_SPARE, line + LINE_HIDDEN, line + LINE_EXTRA, line + LINE_PREFILL]) {
-      if (keepPrefill && word === line + LINE_PREFILL) continue;
+    for (const word of [line + LINE_SP, line + LINE_SPARE, line + LINE_HIDDEN, line + LINE_EXTRA, line + LINE_PREFILL, line + LINE_SMR]) {
+      if (keepPrefill && (word === line + LINE_PREFILL || word === line + LINE_SMR)) continue;
       const none = word === line + LINE_SP ? NO_BUCKET : 0;
       const position = i32[word];
       if (position === none) continue;
@@ -435,8 +447,9 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
       try {
         const bucket = position & ~BUCKET_MASK;
         const count = (position & BUCKET_MASK) - BUCKET_EMPTY;
-        if (count > 0) linkFull(zone, bucket, count);
-        else linkEmpty(zone, bucket);
+        if (count === 0) linkEmpty(zone, bucket);
+        else if (word === line + LINE_SMR) linkLimbo(zone, bucket, count);
+        else linkFull(zone, bucket, count);
         set(word, none);
         commit();
       } finally {
@@ -444,6 +457,60 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
       }
     }
     return OK;
+  }
+
+  /** Joins the limbo as its youngest; the goal comes after the last item. */
+  function linkLimbo(zone: number, bucket: number, count: number): void {
+    const tail = i32[zone + ZONE_LIMBO_TAIL];
+    set(bucket + BUCKET_COUNT, count);
+    set(bucket + BUCKET_OWNER, 0);
+    set(bucket + BUCKET_NEXT, 0);
+    set(bucket + BUCKET_SEQ, smr.advance());
+    set(tail === 0 ? zone + ZONE_LIMBO : tail + BUCKET_NEXT, bucket);
+    set(zone + ZONE_LIMBO_TAIL, bucket);
+    add(zone + ZONE_LIMBO_COUNT, 1);
+    add(zone + ZONE_DEPOT_ITEMS, count);
+  }
+
+  /** Takes the oldest out of the limbo. */
+  function unlinkLimbo(zone: number, bucket: number): void {
+    const next = i32[bucket + BUCKET_NEXT];
+    set(zone + ZONE_LIMBO, next);
+    if (next === 0) set(zone + ZONE_LIMBO_TAIL, 0);
+    add(zone + ZONE_LIMBO_COUNT, -1);
+  }
+
+  function intoLimbo(zone: number, keg: number, word: number): Outcome {
+    if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
+    try {
+      linkLimbo(zone, i32[word] & ~BUCKET_MASK, (i32[word] & BUCKET_MASK) - BUCKET_EMPTY);
+      set(word, 0);
+      commit();
+      return OK;
+    } finally {
+      locks.release();
+    }
+  }
+
+  function outOfLimbo(zone: number, keg: number, whatever = false): Outcome {
+    if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
+    try {
+      const bucket = i32[zone + ZONE_LIMBO];
+      if (bucket === 0 || !(whatever || smr.poll(i32[bucket + BUCKET_SEQ]))) return EMPTY;
+      const count = i32[bucket + BUCKET_COUNT];
+      unlinkLimbo(zone, bucket);
+      add(zone + ZONE_DEPOT_ITEMS, -count);
+      linkFull(zone, bucket, count);
+      commit();
+      return OK;
+    } finally {
+      locks.release();
+    }
+  }
+
+  function dropLimbo(zone: number, bucket: number): void {
+    unlinkLimbo(zone, bucket);
+    linkEmpty(zone, bucket);
   }
 
   function drainDepot(zone: number, keg: number, keepBuckets: number): Outcome {
@@ -531,6 +598,9 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     useReserve: (may) => {
       intoReserve = may;
     },
+    intoLimbo,
+    outOfLimbo,
+    dropLimbo,
     isScarce,
     asWaiter: (zone) => {
       waiter = zone;

@@ -28,6 +28,7 @@ import {
   ZONE_CLOSER,
   ZONE_ID,
   ZONE_KEG,
+  ZONE_LIMBO_COUNT,
   ZONE_STATE,
   ZONE_STATE_DYING,
   ZONE_STATE_FREE,
@@ -196,6 +197,8 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
   /** Takes a dying zone without openers apart; each step leaves it just that, or gone. */
   function takeApart(zone: number, handle: KegHandle | null): boolean {
     const keg = i32[zone + ZONE_KEG];
+    // Nobody has it open: who still reads what was freed here reads a zone that is gone.
+    for (let left = i32[zone + ZONE_LIMBO_COUNT]; left > 0; left--) if (caches.outOfLimbo(zone, keg, true) !== OK) return false;
     if (caches.drainDepot(zone, keg, 0) !== OK) return false;
     for (const list of SLAB_LISTS) {
       while (i32[keg + list] !== 0) {

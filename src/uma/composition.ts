@@ -4,6 +4,7 @@ import { createBulk } from "./bulk.ts";
 import { createCensus } from "./census.ts";
 import { createClosing, type Closing } from "./closing.ts";
 import type { Core } from "./core.ts";
+import { createLimbo } from "./limbo.ts";
 import { createLimits } from "./limits.ts";
 import { createRecords } from "./records.ts";
 import { createReclaim } from "./reclaim.ts";
@@ -38,6 +39,7 @@ export function compose(core: Core): Parts {
   const statistics: Statistics = createStatistics(core, records, registry, census);
   const waiting = createWaiting(core, core.queue, services);
   core.endWaits = (z) => waiting.closing(z);
+  const limbo = createLimbo(core);
   const limits = createLimits(core, core.queue, registry, services);
   return Object.assign(parts, {
     core,
@@ -49,8 +51,14 @@ export function compose(core: Core): Parts {
     recovery,
     statistics,
     limits,
-    reclaims: createReclaim(core, registry, closing),
+    reclaims: createReclaim(core, registry, closing, {
+      harvestAll: (z) => {
+        limbo.seal(z);
+        while (limbo.harvest(z));
+      },
+    }),
     bulk: createBulk(core),
+    limbo,
     reserves: createReserves(core, { prealloc: (z, count) => services.prealloc(z, count), setMax: (z, items) => limits.setMax(z, items) }),
     waiting,
     verify: createVerify(core, records, registry),

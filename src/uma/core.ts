@@ -14,6 +14,7 @@ import { createKegs, type KegHandle, type Kegs } from "./keg.ts";
 import { OK, type Outcome } from "./outcome.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { createQueue, type Queue } from "./queue.ts";
+import { createSmr, type Smr } from "./smr.ts";
 import { createSlabs, type Slabs } from "./slab.ts";
 import type { Zone } from "./zone.ts";
 
@@ -27,6 +28,7 @@ export interface Core {
   readonly caches: Caches;
   readonly items: Items;
   readonly queue: Queue;
+  readonly smr: Smr;
   readonly views: Views;
   /** The default supplier. */
   readonly arenaPages: PageSupplier;
@@ -51,7 +53,8 @@ export function createCore(floor: Floor): Core {
   const views = makeViews(floor.cells.buffer);
   const arenaPages = createArenaPages(floor, heap);
   const kegs = createKegs(floor, heap, pools, slabs, views, arenaPages);
-  const caches = createCaches(floor, pools, slabs, kegs);
+  const smr = createSmr(floor);
+  const caches = createCaches(floor, pools, slabs, kegs, smr);
   return {
     floor,
     heap,
@@ -62,6 +65,7 @@ export function createCore(floor: Floor): Core {
     caches,
     items: createItems(floor, slabs),
     queue: createQueue(floor),
+    smr,
     views,
     arenaPages,
     open: [],

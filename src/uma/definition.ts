@@ -45,6 +45,11 @@ export interface ZoneOptions {
   readonly unmanaged?: boolean;
   /** Buckets begin as large as they may get (UMA_ZONE_MAXBUCKET). */
   readonly maxBucket?: boolean;
+  /**
+   * Freed items are not reused while a reader that could see them is inside its section (UMA_ZONE_SMR): `allocSmr` and `freeSmr`
+   * only, see `uma.smr`. Takes no `zero`, no `checks: false`, and keeps what dead workers leave.
+   */
+  readonly smr?: boolean;
   /** The allocator never writes to the items, whatever happens to their owners (UMA_ZONE_NOTOUCH). */
   readonly notouch?: boolean;
   /** What happens to a dead worker's items: "keep" (reported, freed by whoever has them; default) or "free" (through dtor). */
@@ -115,6 +120,7 @@ export const FLAG_NOBUCKET = 0x20;
 export const FLAG_UNMANAGED = 0x40;
 export const FLAG_MAXBUCKET = 0x80;
 export const FLAG_NOTOUCH = 0x100;
+export const FLAG_SMR = 0x200;
 
 /** Largest item, bytes. */
 const MAX_SIZE = MAX_MEMORY_BYTES / 2;
@@ -147,7 +153,7 @@ export function defineZone(name: string, options: ZoneOptions): ZoneDefinition {
   for (const hook of ["ctor", "dtor", "init", "fini", "allocPages", "freePages"] as const) {
     if (options[hook] !== undefined && typeof options[hook] !== "function") fail(hook, options[hook], "a function");
   }
-  for (const flag of ["zero", "zinit", "checks", "nofree", "unmanaged", "maxBucket", "notouch"] as const) {
+  for (const flag of ["zero", "zinit", "checks", "nofree", "unmanaged", "maxBucket", "notouch", "smr"] as const) {
     if (options[flag] !== undefined && typeof options[flag] !== "boolean") fail(flag, options[flag], "true or false");
   }
   if (options.onDeath !== undefined && options.onDeath !== "keep" && options.onDeath !== "free") {
@@ -155,6 +161,11 @@ export function defineZone(name: string, options: ZoneOptions): ZoneDefinition {
   }
   if ((options.allocPages === undefined) !== (options.freePages === undefined)) {
     fail("allocPages", options.allocPages, "given together with freePages, or neither");
+  }
+  if (options.smr === true) {
+    if (options.zero === true) fail("zero", true, "false: readers of an SMR zone may still look at what would be zeroed");
+    if (options.checks === false) fail("checks", false, "true in an SMR zone");
+    if (options.onDeath === "free") fail("onDeath", "free", '"keep": readers may still look at what a dead worker had');
   }
   if (options.checks === false && options.onDeath === "free")
     fail("onDeath", "free", '"keep": with checks off nobody knows what was whose');
@@ -206,7 +217,8 @@ function flagsOf(options: ZoneOptions): number {
     (options.bucket === 0 ? FLAG_NOBUCKET : 0) |
     (options.unmanaged === true ? FLAG_UNMANAGED : 0) |
     (options.maxBucket === true ? FLAG_MAXBUCKET : 0) |
-    (options.notouch === true ? FLAG_NOTOUCH : 0)
+    (options.notouch === true ? FLAG_NOTOUCH : 0) |
+    (options.smr === true ? FLAG_SMR : 0)
   );
 }
 

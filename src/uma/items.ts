@@ -37,6 +37,9 @@ export interface Items {
   check(z: ItemZone, p: number): number;
   /** Claims an item for being freed: its mark becomes this worker's with BUSY. @returns whether it was another worker's. */
   claim(z: ItemZone, p: number, mark: number): boolean;
+  /** Makes an item this worker's without BUSY, whoever has it. @returns the mark before. */
+  claimFor(z: ItemZone, p: number, mark: number, slot: number): number;
+  freeAlready(z: ItemZone, p: number): UmaError;
   /** Makes this worker's item another worker's, who must take part in the memory (or have a ticket for it). */
   transfer(z: ItemZone, p: number, slot: number): void;
   /** Makes an ORPHAN item this worker's. @returns false when it is none (any more). */
@@ -78,6 +81,22 @@ export function createItems(floor: Floor, slabs: Slabs): Items {
 
   function noItem(z: ItemZone, p: number, why: string): UmaError {
     return new UmaError("ERR_UMA_ADDRESS", `${String(p)} is no address of an item of zone "${z.name}": ${why}`, { zone: z.name, value: p });
+  }
+
+  function claimFor(z: ItemZone, p: number, mark: number, mine: number): number {
+    const seen = Atomics.load(u8, mark);
+    if (seen === MARK_FREE) throw freeAlready(z, p);
+    if ((seen & MARK_BUSY) !== 0 || Atomics.compareExchange(u8, mark, seen, mine) !== seen) {
+      throw new UmaCorruptionError("ERR_UMA_ITEM_BUSY", `the item ${p} of zone "${z.name}" is being made or freed`, {
+        zone: z.name,
+        value: p,
+      });
+    }
+    return seen;
+  }
+
+  function freeAlready(z: ItemZone, p: number): UmaError {
+    return new UmaCorruptionError("ERR_UMA_DOUBLE_FREE", `the item ${p} of zone "${z.name}" is free already`, { zone: z.name, value: p });
   }
 
   function claim(z: ItemZone, p: number, mark: number): boolean {
@@ -132,5 +151,5 @@ export function createItems(floor: Floor, slabs: Slabs): Items {
     return Atomics.load(u8, check(z, p)) & ~MARK_BUSY;
   }
 
-  return { check, claim, transfer, adopt, ownerOf, nameIn };
+  return { check, claim, claimFor, freeAlready, transfer, adopt, ownerOf, nameIn };
 }

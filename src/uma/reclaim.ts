@@ -47,7 +47,7 @@ import {
 } from "../backend/memory/layout.ts";
 import type { Closing } from "./closing.ts";
 import type { Core } from "./core.ts";
-import { FLAG_NOFREE, FLAG_UNMANAGED, bucketRange } from "./definition.ts";
+import { FLAG_NOFREE, FLAG_SMR, FLAG_UNMANAGED, bucketRange } from "./definition.ts";
 import { OK } from "./outcome.ts";
 import type { Registry } from "./registry.ts";
 import type { Reclaimed, Zone } from "./zone.ts";
@@ -79,7 +79,13 @@ const RELIEF_APART_MS = 1000;
 /** Reliefs and ticks are timed by the wall clock's low 31 bits. */
 const CLOCK_MASK = 0x7fffffff;
 
-export function createReclaim(core: Core, registry: Registry, closing: Closing): Reclaim {
+/** What a reclaim needs of the parts around it. */
+export interface ReclaimServices {
+  /** Brings everything out of the limbo whose time has come. */
+  harvestAll(z: Zone): void;
+}
+
+export function createReclaim(core: Core, registry: Registry, closing: Closing, services: ReclaimServices): Reclaim {
   const { floor, caches, kegs, heap } = core;
   const { i32 } = floor.cells;
   const { locks, patienceMs } = floor;
@@ -94,6 +100,7 @@ export function createReclaim(core: Core, registry: Registry, closing: Closing):
 
   function give(z: Zone, mode: ReclaimMode): number {
     const { zone, keg } = z;
+    if ((i32[zone + ZONE_FLAGS] & FLAG_SMR) !== 0) services.harvestAll(z);
     if (mode !== "trim" && caches.drainLine(zone, keg, z.line, true) !== OK) return -1;
     if (caches.drainDepot(zone, keg, mode === "trim" ? wanted(zone, i32[zone + ZONE_WSS]) : 0) !== OK) return -1;
     narrow(zone, keg, mode === "drain-cpu");

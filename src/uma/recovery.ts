@@ -46,6 +46,7 @@ import {
   SLOT_ISSUER,
   SLOT_RECOVERY_AT,
   SLOT_RECOVERY_PHASE,
+  SLOT_SMR,
   TAG_KIND,
   TAG_NEXT,
   TAG_OWNER,
@@ -191,6 +192,8 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       return true;
     }
     callForOrphans();
+    // Its section has ended with it.
+    Atomics.store(i32, at + SLOT_SMR, 0);
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     i32[at + SLOT_RECOVERY_AT] = 0;
     report.done = true;

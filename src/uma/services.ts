@@ -15,6 +15,7 @@ import {
 import type { Bulk } from "./bulk.ts";
 import type { Census } from "./census.ts";
 import type { Closing } from "./closing.ts";
+import type { Limbo } from "./limbo.ts";
 import type { Limits } from "./limits.ts";
 import type { Waiting } from "./waiting.ts";
 import type { Core } from "./core.ts";
@@ -39,6 +40,7 @@ export interface ServiceParts {
   readonly reclaims: Reclaim;
   readonly bulk: Bulk;
   readonly reserves: Reserves;
+  readonly limbo: Limbo;
 }
 
 /** What zones ask for, and what waiting and limits do. */

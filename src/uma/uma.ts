@@ -22,6 +22,7 @@ import type { ReclaimMode } from "./reclaim.ts";
 import { type ExitingWorker, exitOf } from "./hosts/node.ts";
 import { findLocks, holdForLife, type LocksLike, lockNameOf, untilReleased, type Watched } from "./hosts/web.ts";
 import type { RecoveryReport } from "./recovery.ts";
+import type { Smr } from "./smr.ts";
 import { type MemoryStatistics, zoneTable } from "./statistics.ts";
 import { openTicket, type Ticket } from "./ticket.ts";
 import type { Verdict } from "./verify.ts";
@@ -202,6 +203,11 @@ export class Uma {
   /** Views of the memory, indexed by item address in the view's own units. */
   get views(): Views {
     return this.parts.core.views;
+  }
+
+  /** Safe memory reclamation: sections of readers, and what writers wait for. */
+  get smr(): Smr {
+    return this.parts.core.smr;
   }
 
   /** Why the last `tryAlloc` of this thread returned 0. */

@@ -67,6 +67,8 @@ import {
   ZONE_FULL_COUNT,
   ZONE_ITEMS,
   ZONE_KEG,
+  ZONE_LIMBO,
+  ZONE_LIMBO_COUNT,
   ZONE_LIMIT,
   ZONE_OVER,
   ZONE_SLEEPERS,
@@ -200,6 +202,7 @@ export function createVerify(core: Core, records: Records, registry: Registry): 
     for (const [what, list, kept] of [
       ["full", ZONE_FULL, ZONE_FULL_COUNT],
       ["empty", ZONE_EMPTY, ZONE_EMPTY_COUNT],
+      ["limbo", ZONE_LIMBO, ZONE_LIMBO_COUNT],
     ] as const) {
       let buckets = 0;
       for (let bucket = i32[zone + list]; bucket !== 0; bucket = i32[bucket + BUCKET_NEXT]) {

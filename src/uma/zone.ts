@@ -44,9 +44,10 @@ import type { ZoneHandle } from "./cache.ts";
 import type { Bulk, ItemList } from "./bulk.ts";
 import type { Census } from "./census.ts";
 import { type Core, finishUnfinished } from "./core.ts";
-import { type CountingPlace, type ZoneDefinition, FLAG_UNCHECKED, FLAG_ZERO, FLAG_ZINIT } from "./definition.ts";
+import { type CountingPlace, type ZoneDefinition, FLAG_SMR, FLAG_UNCHECKED, FLAG_ZERO, FLAG_ZINIT } from "./definition.ts";
 import { type Ctor, type Dtor, type Fini, HOOK_PAGES, type Init } from "./hooks.ts";
 import { hookError } from "./keg.ts";
+import type { Limbo } from "./limbo.ts";
 import type { Limits, WarningOptions } from "./limits.ts";
 import { BUSY, EMPTY, LIMIT, OK, type Outcome, REFUSED, failureName } from "./outcome.ts";
 import type { Reclaim, ReclaimMode } from "./reclaim.ts";
@@ -116,6 +117,13 @@ export interface Zone extends ZoneHandle {
   allocBulk(into: ItemList, count?: number, arg?: unknown): boolean;
   /** Frees many items; refused as a whole, with nothing freed, when one of them is none. @source Linux kmem_cache_free_bulk */
   freeBulk(items: ItemList, count?: number, arg?: unknown): void;
+  /**
+   * Takes an item of an SMR zone; 0 when there is none.
+   * @throws UmaError ERR_UMA_SMR in any other zone. @source FreeBSD uma.h uma_zalloc_smr
+   */
+  allocSmr(arg?: unknown): number;
+  /** Frees an item of an SMR zone: it is reused, and dtor runs, when no reader can see it any more. @source FreeBSD uma.h uma_zfree_smr */
+  freeSmr(item: number): void;
   /** Sets `count` items aside that only {@link allocReserved} takes, and builds the slabs for them. @source FreeBSD uma.h uma_zone_reserve */
   reserve(count: number): void;
   /** Takes an item as `tryAlloc` does, from the reserve if there is no other. @source FreeBSD malloc.h M_USE_RESERVE */
@@ -200,6 +208,7 @@ export interface ZoneFeatures {
   readonly reclaims: Reclaim;
   readonly bulk: Bulk;
   readonly reserves: Reserves;
+  readonly limbo: Limbo;
 }
 
 /** What a reclaim gave back. */
@@ -286,6 +295,10 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
       caches.resetTop(z);
     }
     z.hurt = 0;
+  }
+
+  function notSmr(z: Zone): UmaError {
+    return new UmaError("ERR_UMA_SMR", `zone "${z.name}" is no SMR zone (option smr)`, { zone: z.name });
   }
 
   function closedError(z: Zone): UmaError {
@@ -568,6 +581,14 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     freeBulk(list: ItemList, count: number = list.length, arg?: unknown): void {
       enter(this);
       services.features.bulk.free(this, list, count, arg);
+    }
+
+    allocSmr(_arg?: unknown): number {
+      throw notSmr(this);
+    }
+
+    freeSmr(_item: number): void {
+      throw notSmr(this);
     }
 
     reserve(count: number): void {
@@ -945,8 +966,72 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     };
   }
 
+  /** A zone whose freed items wait for readers: its own pair of operations, and none of the others. */
+  class SmrZone extends Base {
+    alloc(): number {
+      throw notPlain(this);
+    }
+
+    tryAlloc(): number {
+      throw notPlain(this);
+    }
+
+    free(): void {
+      throw notPlain(this);
+    }
+
+    override allocSmr(arg?: unknown): number {
+      let p = this.takeSmr();
+      if (p !== 0 && this.definition.ctor !== null) p = this.construct(p, arg, this.definition.ctor);
+      if (p !== 0) u8[markIndex(this, p)] = ME;
+      return p;
+    }
+
+    /** An item, BUSY: from buckets or, before new memory is taken, from the limbo. */
+    takeSmr(): number {
+      const { limbo } = services.features;
+      if ((i32[this.line + LINE_SP] & BUCKET_MASK) <= BUCKET_EMPTY) {
+        enter(this);
+        limbo.harvest(this);
+      }
+      const p = take(this);
+      if (p !== 0 || (core.failure !== LIMIT && core.failure !== EMPTY)) return p;
+      return limbo.seal(this) && limbo.harvest(this) ? take(this) : 0;
+    }
+
+    construct(p: number, arg: unknown, ctor: Ctor): number {
+      let accepted: boolean | void;
+      try {
+        accepted = ctor(p, arg, views);
+      } catch (cause) {
+        this.refused(p);
+        throw hookError("ctor", this.name, p, cause);
+      }
+      if (accepted !== false) return p;
+      this.refused(p);
+      core.failure = REFUSED;
+      return 0;
+    }
+
+    refused(p: number): void {
+      uncountAlloc(this);
+      finishFree(this, p);
+    }
+
+    override freeSmr(p: number): void {
+      if (p === 0) return;
+      enter(this);
+      services.features.limbo.free(this, p);
+    }
+  }
+
+  function notPlain(z: Zone): UmaError {
+    return new UmaError("ERR_UMA_SMR", `zone "${z.name}" is an SMR zone: allocSmr and freeSmr`, { zone: z.name });
+  }
+
   function make(definition: ZoneDefinition, place: ZonePlace): Zone {
     const { ctor, dtor, flags } = definition;
+    if ((flags & FLAG_SMR) !== 0) return new SmrZone(definition, place);
     const zero = (flags & FLAG_ZERO) !== 0;
     if (definition.counting !== null) return new CountingZone(definition, place, definition.counting);
     if (ctor !== null || dtor !== null || zero) return new (hookedClass(ctor, dtor, zero))(definition, place);

@@ -42,6 +42,7 @@ export type UmaErrorCode =
   | "ERR_UMA_STALE"
   | "ERR_UMA_FREED"
   | "ERR_UMA_FOREIGN"
+  | "ERR_UMA_SMR"
   | "ERR_UMA_INTERNAL"
   | "ERR_UMA_DOUBLE_FREE"
   | "ERR_UMA_ITEM_BUSY"

@@ -112,6 +112,12 @@ export const HC_NEXT = 1;
 export const HC_END = 2;
 export const HC_TOTAL = 3;
 
+/** SMR: the write and the read sequence, a line each. Odd; by Atomics only. */
+export const SB_SMR_WRITE = 576;
+export const SB_SMR_READ = 592;
+/** What they begin with. */
+export const SMR_FIRST = 1;
+
 /** The heap arena's control block and, in the second page, the boundary tags it starts with. */
 export const SB_HEAP_ARENA = 1024;
 export const SB_BOOT_TAGS = 1280;
@@ -348,6 +354,12 @@ export const ZONE_OVER = 47;
 export const ZONE_BUCKET_DEFINED = 48;
 /** CONTENTIONS at the last tick. */
 export const ZONE_CONTENTIONS_SEEN = 49;
+/** SMR zones: buckets of freed items that readers may still see, the oldest first, and how many. Under the keg's lock; the items count as the depot's. */
+export const ZONE_LIMBO = 50;
+export const ZONE_LIMBO_TAIL = 51;
+export const ZONE_LIMBO_COUNT = 52;
+/** Where what is built on the zone begins (a map's table); stored by compare-exchange. */
+export const ZONE_ROOT = 53;
 /** Zones with handles: above every generation that any item of the zone has had. Raised by Atomics only; wraps. */
 export const ZONE_GENERATION = 60;
 /** UTF-8 name: length in bytes, then the bytes. */

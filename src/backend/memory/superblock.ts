@@ -32,6 +32,9 @@ import {
   SB_PAGE_TABLE,
   SB_READY,
   SB_SLOTS,
+  SB_SMR_READ,
+  SB_SMR_WRITE,
+  SMR_FIRST,
   SB_VERSION,
   SB_WORKERS,
   SB_ZONE_DIRECTORY,
@@ -102,6 +105,8 @@ export function layOut(cells: Cells, workers: number, bootPages: number): Geomet
   write(cells, geometry);
   cells.i32[cells.base + SB_BOOT_NEXT] = boot;
   cells.i32[cells.base + SB_BOOT_END] = heapStart;
+  cells.i32[cells.base + SB_SMR_WRITE] = SMR_FIRST;
+  cells.i32[cells.base + SB_SMR_READ] = SMR_FIRST;
   cells.i32[cells.base + SB_DEAD_LINE + LINE_SP] = NO_BUCKET;
   return geometry;
 }

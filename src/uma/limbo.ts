@@ -1,0 +1,126 @@
+/**
+ * Limbo: where the freed items of an SMR zone lie until no reader can see them.
+ *
+ * A free puts the item into a bucket of this worker's (the word SMR of its line). A full one gets a goal and joins the zone's
+ * limbo, oldest first, under the keg's lock; an allocation that finds nothing else looks whether the oldest has reached its goal.
+ * Without a dtor the whole bucket then joins the depot. With one, items leave it one by one, each marked BUSY in the transaction
+ * that takes it, so that a worker killed inside dtor leaves one item to be made anew, and the others where they are.
+ *
+ * An item whose free finds no bucket, or no lock, stays this worker's for the time being and is freed at the next occasion. What a
+ * dead worker had gathered joins the limbo when it is recovered, with a goal of its own: a whole grace period from then on.
+ */
+import {
+  BUCKET_COUNT,
+  BUCKET_EMPTY,
+  BUCKET_MASK,
+  BUCKET_SEQ,
+  KEG_LOCK,
+  LINE_REMOTE,
+  LINE_SMR,
+  MARK_BUSY,
+  MARK_FREE,
+  ZONE_BUCKET_CAP,
+  ZONE_DEPOT_ITEMS,
+  ZONE_LIMBO,
+} from "../backend/memory/layout.ts";
+import type { Core } from "./core.ts";
+import { hookError } from "./keg.ts";
+import { OK } from "./outcome.ts";
+import type { Zone } from "./zone.ts";
+
+export interface Limbo {
+  /** Frees an item once no reader can see it. */
+  free(z: Zone, p: number): void;
+  /** Brings items whose time has come within reach. @returns whether there were any. */
+  harvest(z: Zone): boolean;
+  /** Gives this worker's unfinished bucket its goal. @returns false when the lock was out of reach. */
+  seal(z: Zone): boolean;
+}
+
+export function createLimbo(core: Core): Limbo {
+  const { i32, u8, f64 } = core.floor.cells;
+  const { locks, patienceMs, slot } = core.floor;
+  const { set, setByte, add, commit } = core.floor.journal;
+  const { caches, pools, slabs, smr, views } = core;
+  /** Items that found no bucket: this worker's still. */
+  const late: { readonly z: Zone; readonly p: number }[] = [];
+
+  function free(z: Zone, p: number): void {
+    const mark = core.items.check(z, p);
+    // Not marked BUSY: a reader may be at it, and what is BUSY would be made anew if this worker died.
+    const seen = core.items.claimFor(z, p, mark, slot);
+    if (seen !== slot) f64[(z.line + LINE_REMOTE) >> 1]++;
+    if (late.some((one) => one.p === p)) throw core.items.freeAlready(z, p);
+    if (!gather(z, p)) late.push({ z, p });
+    for (let n = late.length; n > 0; n--) {
+      const one = late.shift() as (typeof late)[number];
+      if (!one.z.closed && !gather(one.z, one.p)) late.push(one);
+    }
+  }
+
+  /** Into the gathering bucket: item, then position, then mark, as every free. */
+  function gather(z: Zone, p: number): boolean {
+    const word = z.line + LINE_SMR;
+    const full = BUCKET_EMPTY + Math.max(1, i32[z.zone + ZONE_BUCKET_CAP]);
+    if (i32[word] !== 0 && (i32[word] & BUCKET_MASK) >= full && !seal(z)) return false;
+    if (i32[word] === 0 && pools.takeBucket(z.zone, word) !== OK) return false;
+    const at = i32[word] + 1;
+    i32[at] = p;
+    i32[word] = at;
+    u8[slabs.markOf(p, z.shift)] = MARK_FREE;
+    return true;
+  }
+
+  function seal(z: Zone): boolean {
+    const word = z.line + LINE_SMR;
+    if ((i32[word] & BUCKET_MASK) <= BUCKET_EMPTY) return true;
+    return caches.intoLimbo(z.zone, z.keg, word) === OK;
+  }
+
+  function harvest(z: Zone): boolean {
+    if (i32[z.zone + ZONE_LIMBO] === 0 && !seal(z)) return false;
+    const { dtor } = z.definition;
+    if (dtor === null) return caches.outOfLimbo(z.zone, z.keg) === OK;
+    let any = false;
+    // As many as a bucket holds: each goes through dtor, and then wherever a free puts it.
+    for (let n = Math.max(1, i32[z.zone + ZONE_BUCKET_CAP]); n > 0; n--) {
+      const p = takeOne(z);
+      if (p === 0) break;
+      any = true;
+      try {
+        dtor(p, undefined, views);
+      } catch (cause) {
+        finish(z, p);
+        throw hookError("dtor", z.name, p, cause);
+      }
+      finish(z, p);
+    }
+    return any;
+  }
+
+  function finish(z: Zone, p: number): void {
+    if (!z.settle(p)) core.unfinished.push({ zone: z, item: p });
+  }
+
+  /** An item of the oldest bucket, if its goal is reached, marked BUSY. */
+  function takeOne(z: Zone): number {
+    const { zone, keg } = z;
+    if (i32[zone + ZONE_LIMBO] === 0 || !locks.acquire(keg + KEG_LOCK, patienceMs)) return 0;
+    try {
+      const bucket = i32[zone + ZONE_LIMBO];
+      if (bucket === 0 || !smr.poll(i32[bucket + BUCKET_SEQ])) return 0;
+      const count = i32[bucket + BUCKET_COUNT];
+      const p = i32[bucket + BUCKET_EMPTY + count];
+      setByte(slabs.markOf(p, z.shift), slot | MARK_BUSY);
+      if (count === 1) caches.dropLimbo(zone, bucket);
+      else set(bucket + BUCKET_COUNT, count - 1);
+      add(zone + ZONE_DEPOT_ITEMS, -1);
+      commit();
+      return p;
+    } finally {
+      locks.release();
+    }
+  }
+
+  return { free, harvest, seal };
+}
