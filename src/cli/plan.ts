@@ -25,10 +25,8 @@ export const FOREIGN = 8;
 export const OBJECT_SHIFT = 4;
 
 /** Operations between two checkpoints of a worker, and the most by which one may be ahead. */
-const CHECKPOINT_EVERY = 512;
-const WINDOW_SHARE = 16;
-const WINDOW_LEAST = 2048;
-const WINDOW_MOST = 65_536;
+const CHECKPOINT_EVERY = 256;
+const WINDOW = 4096;
 /** A slice of a trace with few threads, operations. */
 const SLICE = 1000;
 
@@ -94,7 +92,7 @@ export function makePlan(trace: Trace, workers: number): Plan {
     sizes: share(trace.sizes),
     madeFrom: share(trace.madeFrom),
     makers,
-    window: Math.min(WINDOW_MOST, Math.max(WINDOW_LEAST, Math.floor(operations / WINDOW_SHARE))),
+    window: WINDOW,
     sliced,
     foreign,
   };
