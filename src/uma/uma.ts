@@ -19,6 +19,7 @@ import type { ZoneDefinition } from "./definition.ts";
 import type { Views } from "./hooks.ts";
 import { type Failure, failureName } from "./outcome.ts";
 import type { ReclaimMode } from "./reclaim.ts";
+import { refuseDeno } from "./hosts/deno.ts";
 import { type ExitingWorker, exitOf } from "./hosts/node.ts";
 import { findLocks, holdForLife, type LocksLike, lockNameOf, untilReleased, type Watched } from "./hosts/web.ts";
 import type { RecoveryReport } from "./recovery.ts";
@@ -295,9 +296,9 @@ export class Uma {
   }
 
   /**
-   * Recovers a worker when it exits (Node, Bun, Deno).
+   * Recovers a worker when it exits (Node, Bun).
    * @returns resolves with what it left once that is done.
-   * @throws UmaError ERR_UMA_TICKET for a ticket of another memory.
+   * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_NO_CERTIFICATE in Deno.
    */
   watch(worker: ExitingWorker, ticket: Ticket): Promise<RecoveryReport | null> {
     this.check();
@@ -309,10 +310,11 @@ export class Uma {
    * Recovers a worker when the lock that it holds for life is free (browsers): one that came by {@link attachAsync}, or called
    * {@link holdLock}. A worker that never takes the lock is never found dead: reap it by hand.
    * @returns resolves with what it left once that is done; null when it had left in order, or another worker saw to it.
-   * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_NO_LOCKS; ERR_UMA_ABORTED.
+   * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_NO_LOCKS; ERR_UMA_NO_CERTIFICATE in Deno; ERR_UMA_ABORTED.
    */
   async watchLock(ticket: Ticket, options: WatchLockOptions = {}): Promise<RecoveryReport | null> {
     this.check();
+    refuseDeno();
     const name = this.nameIn(ticket);
     const { interval = WATCH_INTERVAL_MS, signal } = options;
     if (typeof interval !== "number" || !(interval >= 0)) throw optionError("interval", interval, "a number from 0 on (milliseconds)");

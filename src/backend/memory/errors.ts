@@ -37,6 +37,7 @@ export type UmaErrorCode =
   | "ERR_UMA_ABORTED"
   | "ERR_UMA_TIMEOUT"
   | "ERR_UMA_NO_LOCKS"
+  | "ERR_UMA_NO_CERTIFICATE"
   | "ERR_UMA_STRUCT"
   | "ERR_UMA_VALUE"
   | "ERR_UMA_STALE"

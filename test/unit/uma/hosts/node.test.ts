@@ -1,4 +1,4 @@
-import { expect, describe, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { defineZone, Uma } from "../../../../src/index.ts";
 import type { NestingJob } from "../../../fixtures/nesting-worker.ts";
 import { startWorker } from "../../../fixtures/workers.ts";
@@ -6,6 +6,15 @@ import { startWorker } from "../../../fixtures/workers.ts";
 const Item = defineZone("item", { size: 64 });
 
 describe("watch", () => {
+  test("is refused where the exit event comes before the end", async () => {
+    using uma = Uma.create({ bytes: 2 ** 18 });
+    vi.stubGlobal("Deno", {});
+    const never = { once: () => undefined };
+    expect(() => uma.watch(never, uma.ticket())).toThrow(expect.objectContaining({ code: "ERR_UMA_NO_CERTIFICATE" }));
+    await expect(uma.watchLock(uma.ticket())).rejects.toMatchObject({ code: "ERR_UMA_NO_CERTIFICATE" });
+    vi.unstubAllGlobals();
+  });
+
   test("recovers a worker when it exits, with what its thread had allocated", async () => {
     const uma = Uma.create({ bytes: 2 ** 20, workers: 8 });
     const ticket = uma.ticket();
