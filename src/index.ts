@@ -18,6 +18,8 @@ export { type Malloc, createMalloc } from "./uma/malloc/malloc.ts";
 export type { ClassStatistics, MallocStatistics } from "./uma/malloc/statistics.ts";
 export type { ItemList } from "./uma/bulk.ts";
 export type { WarningOptions } from "./uma/limits.ts";
+export type { MapType } from "./uma/map/hash.ts";
+export { type MapDefinition, type MapOptions, type SharedMap, defineMap, openMap } from "./uma/map/shared-map.ts";
 export type { AdvanceMode, Smr } from "./uma/smr.ts";
 export type { Failure } from "./uma/outcome.ts";
 export type { ReclaimMode } from "./uma/reclaim.ts";

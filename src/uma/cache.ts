@@ -103,6 +103,8 @@ export interface Caches {
   drainLine(zone: number, keg: number, line: number, keepPrefill?: boolean): Outcome;
   /** Empties the depot into the slabs, down to `keepBuckets` buckets, and gives the empty ones to the pool. */
   drainDepot(zone: number, keg: number, keepBuckets: number): Outcome;
+  /** Moves an empty bucket of the depot into the word `into`. @returns EMPTY when it has none. */
+  takeEmptyAside(zone: number, keg: number, into: number): Outcome;
   /** Gives the gathering bucket named by `word` its goal; it joins the zone's limbo. */
   intoLimbo(zone: number, keg: number, word: number): Outcome;
   /** Moves the oldest bucket of the limbo to the depot, if its goal is reached (or whatever). @returns EMPTY when there is none. */
@@ -598,6 +600,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     useReserve: (may) => {
       intoReserve = may;
     },
+    takeEmptyAside,
     intoLimbo,
     outOfLimbo,
     dropLimbo,

@@ -21,6 +21,7 @@ import {
   MARK_FREE,
   ZONE_BUCKET_CAP,
   ZONE_DEPOT_ITEMS,
+  ZONE_EMPTY,
   ZONE_LIMBO,
 } from "../backend/memory/layout.ts";
 import type { Core } from "./core.ts";
@@ -63,6 +64,7 @@ export function createLimbo(core: Core): Limbo {
     const word = z.line + LINE_SMR;
     const full = BUCKET_EMPTY + Math.max(1, i32[z.zone + ZONE_BUCKET_CAP]);
     if (i32[word] !== 0 && (i32[word] & BUCKET_MASK) >= full && !seal(z)) return false;
+    if (i32[word] === 0 && i32[z.zone + ZONE_EMPTY] !== 0) caches.takeEmptyAside(z.zone, z.keg, word);
     if (i32[word] === 0 && pools.takeBucket(z.zone, word) !== OK) return false;
     const at = i32[word] + 1;
     i32[at] = p;

@@ -1,0 +1,134 @@
+import { expect, test } from "vitest";
+import { Uma, defineMap, openMap } from "../../../../src/index.ts";
+
+const MIB = 2 ** 20;
+const coded = (code: string): unknown => expect.objectContaining({ code });
+
+function makeUma(): Uma {
+  return Uma.create({ bytes: 16 * MIB, workers: 4 });
+}
+
+function finish(uma: Uma): void {
+  expect(uma.verify().problems).toEqual([]);
+  uma.detach();
+}
+
+test("what is set is got, replaced and deleted, as in a Map", () => {
+  const uma = makeUma();
+  const map = openMap(uma, defineMap("numbers", { capacity: 1000 }));
+  const model = new Map<number, number>();
+  let seed = 12345;
+  const next = (below: number): number => {
+    seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff;
+    return (seed >>> 8) % below;
+  };
+  for (let n = 0; n < 20_000; n++) {
+    const key = next(600) - 300;
+    switch (next(3)) {
+      case 0:
+        expect(map.delete(key)).toBe(model.delete(key));
+        break;
+      case 1:
+        map.set(key, n / 4);
+        model.set(key, n / 4);
+        break;
+      default:
+        expect(map.get(key)).toBe(model.get(key));
+        expect(map.has(key)).toBe(model.has(key));
+    }
+  }
+  expect(map.size).toBe(model.size);
+  expect(new Map(map.entries())).toEqual(model);
+  expect(map.verify()).toEqual([]);
+  finish(uma);
+});
+
+test.each([
+  ["i32", [-(2 ** 31), -1, 0, 1, 2 ** 31 - 1], [2 ** 31, 0.5, NaN]],
+  ["u32", [0, 1, 2 ** 31, 2 ** 32 - 1], [-1, 2 ** 32, 0.5]],
+  ["item", [0, 16, 4096], [2 ** 31, "x"]],
+  ["f64", [-0.5, 0, 2 ** 53, Infinity, NaN], ["x", null]],
+] as const)("keys and values of type %s hold their whole range and nothing else", (type, good, bad) => {
+  const uma = makeUma();
+  const map = openMap(uma, defineMap(`of ${type}`, { capacity: 100, key: type, value: type }));
+  for (const key of good) map.set(key, key);
+  for (const key of good) expect(map.get(key)).toBe(key);
+  const { size } = map;
+  for (const wrong of bad) {
+    expect(() => map.set(wrong as number, good[0])).toThrow(coded("ERR_UMA_VALUE"));
+    expect(() => map.set(good[0], wrong as number)).toThrow(coded("ERR_UMA_VALUE"));
+    expect(map.delete(wrong as number)).toBe(false);
+  }
+  expect(map.size).toBe(size);
+  expect(map.verify()).toEqual([]);
+  finish(uma);
+});
+
+test("0 and -0 are one key", () => {
+  const uma = makeUma();
+  const map = openMap(uma, defineMap("zero", { capacity: 10, key: "f64" }));
+  map.set(0, 1);
+  map.set(-0, 2);
+  expect([map.get(0), map.get(-0), map.size]).toEqual([2, 2, 1]);
+  finish(uma);
+});
+
+test("a full map refuses a new key, takes a new value of an old one, and a key after a delete", () => {
+  const uma = makeUma();
+  const map = openMap(uma, defineMap("full", { capacity: 100 }));
+  for (let key = 0; key < 100; key++) map.set(key, key);
+  expect(() => map.set(100, 1)).toThrow(coded("ERR_UMA_LIMIT"));
+  expect(map.size).toBe(100);
+  map.set(7, 70);
+  expect(map.get(7)).toBe(70);
+  map.delete(8);
+  map.set(100, 1);
+  expect(map.size).toBe(100);
+  expect(map.verify()).toEqual([]);
+  finish(uma);
+});
+
+test("replacing values for ever takes no more memory", () => {
+  const uma = makeUma();
+  const map = openMap(uma, defineMap("churn", { capacity: 100 }));
+  for (let n = 0; n < 2000; n++) map.set(n % 100, n);
+  const { heapInUse } = uma.stats();
+  for (let n = 0; n < 100_000; n++) map.set(n % 100, n);
+  expect(uma.stats().heapInUse).toBeLessThanOrEqual(heapInUse + 16 * 4096);
+  finish(uma);
+});
+
+test("a value is read inside a section of the caller's, too, and stays what it was there", () => {
+  const uma = makeUma();
+  const map = openMap(uma, defineMap("section", { capacity: 10 }));
+  map.set(1, 5);
+  uma.smr.enter();
+  expect(map.get(1)).toBe(5);
+  map.set(1, 6);
+  expect(map.get(1)).toBe(6);
+  uma.smr.exit();
+  expect(uma.smr.entered()).toBe(false);
+  finish(uma);
+});
+
+test("a definition that disagrees is refused", () => {
+  const uma = makeUma();
+  openMap(uma, defineMap("same", { capacity: 100 }));
+  for (const options of [
+    { capacity: 1000 },
+    { capacity: 101 },
+    { capacity: 100, key: "u32" as const },
+    { capacity: 100, value: "i32" as const },
+  ]) {
+    expect(() => openMap(uma, defineMap("same", options))).toThrow(coded("ERR_UMA_ZONE_MISMATCH"));
+  }
+  for (const bad of [
+    { capacity: 0 },
+    { capacity: 1.5 },
+    { capacity: 10, key: "x" as "i32" },
+    { capacity: 10, value: 5 as unknown as "i32" },
+  ]) {
+    expect(() => defineMap("bad", bad)).toThrow(coded("ERR_UMA_OPTION"));
+  }
+  finish(uma);
+});
