@@ -54,6 +54,7 @@ export type { ExitingWorker } from "./uma/hosts/node.ts";
 export type { LocksLike } from "./uma/hosts/web.ts";
 export type { Ticket } from "./uma/ticket.ts";
 export { type AttachOptions, type CreateOptions, type LockOptions, type ReapAsyncOptions, Uma, type WatchLockOptions } from "./uma/uma.ts";
+export type { OnlineOptions, OnlineVerdict } from "./uma/verify-online.ts";
 export type { Verdict } from "./uma/verify.ts";
 export type { AsyncWaitOptions, WaitOptions } from "./uma/waiting.ts";
 export type { DestroyOptions, LeakReport, Reclaimed, Zone } from "./uma/zone.ts";

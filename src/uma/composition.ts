@@ -13,6 +13,7 @@ import { createRegistry, type Registry } from "./registry.ts";
 import { createReserves } from "./reserves.ts";
 import { createServices, type ServiceParts } from "./services.ts";
 import { createStatistics, type Statistics } from "./statistics.ts";
+import { createOnlineVerify, type OnlineOptions, type OnlineVerdict } from "./verify-online.ts";
 import { createVerify, type Verdict } from "./verify.ts";
 import { createWaiting } from "./waiting.ts";
 import { createZoneFactory, type ZoneFactory, type ZoneServices } from "./zone.ts";
@@ -24,6 +25,7 @@ export interface Parts extends ServiceParts {
   readonly services: ZoneServices;
   readonly factory: ZoneFactory;
   readonly verify: () => Verdict;
+  readonly verifyOnline: (options: OnlineOptions) => OnlineVerdict;
 }
 
 export function compose(core: Core): Parts {
@@ -62,5 +64,6 @@ export function compose(core: Core): Parts {
     reserves: createReserves(core, { prealloc: (z, count) => services.prealloc(z, count), setMax: (z, items) => limits.setMax(z, items) }),
     waiting,
     verify: createVerify(core, records, registry),
+    verifyOnline: createOnlineVerify(core, registry),
   });
 }

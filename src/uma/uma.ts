@@ -26,6 +26,7 @@ import type { RecoveryReport } from "./recovery.ts";
 import type { Smr } from "./smr.ts";
 import { type MemoryStatistics, zoneTable } from "./statistics.ts";
 import { openTicket, type Ticket } from "./ticket.ts";
+import type { OnlineOptions, OnlineVerdict } from "./verify-online.ts";
 import type { Verdict } from "./verify.ts";
 import type { Reclaimed } from "./zone.ts";
 
@@ -438,8 +439,18 @@ export class Uma {
   }
 
   /** Checks every invariant. Sees all only while nobody is at work. */
-  verify(): Verdict {
-    return this.parts.verify();
+  verify(): Verdict;
+  /**
+   * Checks what can be checked while others are at work, and says what could not be seen. Holds each lock for a bounded time.
+   * @throws UmaError ERR_UMA_OPTION.
+   */
+  verify(options: OnlineOptions): OnlineVerdict;
+  verify(options?: OnlineOptions): Verdict {
+    if (options?.online !== true) return this.parts.verify();
+    this.check();
+    const { budget } = options;
+    if (budget !== undefined && !(budget > 0 && budget <= 1000)) throw optionError("budget", budget, "above 0, to 1000 (milliseconds)");
+    return this.parts.verifyOnline(options);
   }
 
   stats(): MemoryStatistics {

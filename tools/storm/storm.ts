@@ -218,6 +218,7 @@ class Storm {
       for (const item of items) zone.free(item);
       if (this.random(20) === 0) zone.reclaim();
       this.uma.poll();
+      if (this.random(8) === 0) for (const problem of this.uma.verify({ online: true }).problems) this.say(`in the storm: ${problem}`);
     } catch (error) {
       if ((error as { code?: string }).code !== "ERR_UMA_BUSY") this.say(`the parent met ${String((error as Error).stack)}`);
     }
