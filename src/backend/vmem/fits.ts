@@ -109,7 +109,8 @@ export function createFits(ground: Ground, segments: Segments): Fits {
     for (let tag = first; tag !== 0; tag = i32[tag + TAG_NEXT]) {
       if (i32[tag + TAG_KIND] === TAG_SEGMENT_FREE && fitsBehind(a, r, tag, at)) return tag;
     }
-    for (let tag = i32[a + ARENA_FIRST]; tag !== 0; tag = tag === rotor ? 0 : i32[tag + TAG_NEXT]) {
+    // Round to where it began, the part before it of the segment there included.
+    for (let tag = i32[a + ARENA_FIRST]; tag !== 0 && f64[(tag + TAG_START) >> 1] < at; tag = i32[tag + TAG_NEXT]) {
       if (i32[tag + TAG_KIND] === TAG_SEGMENT_FREE && fits(a, r, tag)) return tag;
     }
     return 0;
