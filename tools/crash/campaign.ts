@@ -301,6 +301,7 @@ export class Campaign {
         for (const item of items) zone.free(item);
         zone.reclaim();
       }
+      this.emptyArenas(say);
       for (let n = 0; n < 3; n++) {
         const leftover = this.library.defineZone(`passing ${n}`, { size: 80 + 16 * n, init: () => undefined, fini: () => undefined });
         this.uma.open(leftover).destroy({ force: true });
@@ -315,6 +316,25 @@ export class Campaign {
     }
     verify("at the end");
     return problems;
+  }
+
+  /** Frees what a victim had in arenas: the leaves first, so that what they had imported goes back to their sources. */
+  private emptyArenas(say: (problem: string) => void): void {
+    const names = ["crash passing", "crash leaf", "crash ids", "crash pages"].filter((name) => this.uma.arenas.list().includes(name));
+    for (const name of names) {
+      const arena = this.uma.arenas.open(name);
+      const left: { start: number; size: number; state: string }[] = [];
+      arena.walk((segment) => void left.push(segment), { which: "alloc", snapshot: true });
+      for (const { start, size, state } of left) {
+        if (state === "xalloc") arena.xfree(start, size);
+        else arena.free(start, size);
+      }
+      // What a worker that died had freed last may have left a span empty.
+      arena.reap();
+      if (arena.size("alloc") !== 0) say(`arena "${name}" keeps ${arena.size("alloc")} integers`);
+      if (arena.source !== null && arena.size("total") !== 0) say(`arena "${name}" keeps ${arena.size("total")} imported integers`);
+      if (name === "crash passing") arena.destroy();
+    }
   }
 }
 

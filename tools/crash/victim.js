@@ -5,6 +5,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { IN_FLIGHT, MINE, SLOTS, STEPS, place } from "./ledger.js";
+import { giveBack, ranges } from "./ranges.js";
 import { HOOK_POINTS, zoneDefinitions } from "./zones.js";
 
 const { treeUrl, ticket, words, ledger, mail, seed, steps, points, reapTicket } = workerData;
@@ -26,6 +27,7 @@ if (reapTicket !== undefined) {
   uma.reap(reapTicket);
 } else {
   history();
+  giveBack(0, random);
 }
 uma.detach();
 parentPort?.postMessage("done");
@@ -36,7 +38,8 @@ function history() {
     ledger[STEPS] = step;
     const z = random(zones.length);
     const action = random(100);
-    if (action < 70) work(zones, z);
+    if (action < 64) work(zones, z);
+    else if (action < 70) ranges(uma, random);
     else if (action < 85) freeMail(zones, z);
     else if (action < 88) zones[z].prealloc(random(40));
     else if (action < 92) zones[z].reclaim();

@@ -471,6 +471,9 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
   function sweep(a: number, name: number, left: ArenaLeftover[]): boolean {
     if (i32[a + ARENA_SPAN_FIRST] === 0 || i32[a + ARENA_STATE] !== ARENA_STATE_LIVE) return true;
     const { backing, walked } = walkable(a);
+    // The lock once: whoever died in the middle of a change, and is not recovered yet, must be so first.
+    if (!backing.enter(true)) return false;
+    backing.leave();
     const walker = createWalker(walked, 0);
     while (walker.next()) {
       if (walker.found.owner !== name) continue;
@@ -486,7 +489,7 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
         backing.leave();
       }
     }
-    return true;
+    return !walker.hasGaps();
   }
 
   function walkable(a: number): { backing: ArenaHandle["backing"]; walked: ReturnType<ArenaHandle["walked"]> } {

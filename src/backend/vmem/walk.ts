@@ -60,6 +60,8 @@ const MOST_TRIES = 64;
 export interface Walker {
   /** Goes to the next segment from where it stands. @returns false at the end. */
   next(): boolean;
+  /** Whether it had to leave something out: a change was under way all the time, as when a worker dies in the middle of one. */
+  hasGaps(): boolean;
   /** What `next` found. */
   readonly found: { start: number; size: number; kind: number; owner: number };
 }
@@ -75,11 +77,12 @@ export function createWalker(walked: Walked, from: number): Walker {
   /** End of the span the walker is in; it is through with it when the cursor is there. */
   let spanEnd = from;
   let tries = 0;
+  let gaps = false;
 
   function next(): boolean {
     while (walked.isAlive()) {
       if (at === 0 && !enterSpan()) return false;
-      const step = look();
+      const step = at === 0 ? ASTRAY : look();
       if (step === SHOW) {
         tries = 0;
         return true;
@@ -89,26 +92,22 @@ export function createWalker(walked: Walked, from: number): Walker {
     return false;
   }
 
-  /** Finds the first span that ends behind the cursor. */
+  /** Finds the first span that ends behind the cursor. @returns false when there is none. */
   function enterSpan(): boolean {
     const { i32, f64 } = walked.engine().ground.cells;
     for (let marker = i32[a + ARENA_SPAN_FIRST]; marker > 0; marker = i32[marker + TAG_LINK_NEXT]) {
       const start = f64[(marker + TAG_START) >> 1];
       const size = f64[(marker + TAG_SIZE) >> 1];
       const kind = Atomics.load(i32, marker + TAG_KIND);
-      if (kind !== TAG_SPAN && kind !== TAG_SPAN_IMPORTED) {
-        if (++tries > MOST_TRIES) return false;
-        walked.synchronise();
-        marker = a + ARENA_SPAN_FIRST - TAG_LINK_NEXT;
-        continue;
-      }
+      // A marker that is none any more: the list of the spans is being changed.
+      if (kind !== TAG_SPAN && kind !== TAG_SPAN_IMPORTED) return true;
       if (start + size <= cursor) continue;
       cursor = Math.max(cursor, start);
       spanEnd = start + size;
       trail.length = 0;
       trail.push(marker);
       at = i32[marker + TAG_NEXT];
-      return at !== 0;
+      return true;
     }
     return false;
   }
@@ -124,6 +123,8 @@ export function createWalker(walked: Walked, from: number): Walker {
     if (kind < TAG_SEGMENT_FREE || kind > TAG_SEGMENT_CACHE) return ASTRAY;
     const end = start + size;
     if (Atomics.load(i32, at + TAG_KIND) !== kind || f64[(at + TAG_SIZE) >> 1] !== size || start > cursor || end > spanEnd) return ASTRAY;
+    // What follows must be there, unless this is the end of the span.
+    if (end !== spanEnd && following === 0) return ASTRAY;
     if (trail.push(at) > TRAIL) trail.shift();
     at = end === spanEnd ? 0 : following;
     if (end <= cursor) return SKIP;
@@ -143,8 +144,9 @@ export function createWalker(walked: Walked, from: number): Walker {
     tries++;
     if (tries > PATIENT_TRIES) walked.synchronise();
     if (tries > MOST_TRIES) {
-      // Somebody changes this very place faster than it can be read: leave the span's rest, rather than never come back.
-      cursor = spanEnd;
+      // This very place is being changed all the time: leave the span's rest out, rather than never come back.
+      gaps = true;
+      cursor = spanEnd > cursor ? spanEnd : Infinity;
       at = 0;
       tries = 0;
       return;
@@ -159,7 +161,7 @@ export function createWalker(walked: Walked, from: number): Walker {
     at = 0;
   }
 
-  return { next, found };
+  return { next, hasGaps: () => gaps, found };
 }
 
 const SHOW = 0;
