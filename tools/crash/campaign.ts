@@ -150,7 +150,8 @@ export class Campaign {
       // Certificates come in any order; the second one's first is the harder case.
       dead.unshift(second);
     } else {
-      this.uma.reap(second);
+      // It never lived, but its recovery looks into arenas, whose locks the victim may have taken with it: tried again like the other.
+      dead.push(second);
     }
     this.recover(dead, reports, problems);
     await this.quiet(true, problems);
