@@ -116,18 +116,21 @@ function make(
   qcache_max: number,
   vmflag: number,
 ): vmem_t {
-  const give = ffunc === null || ffunc === vmem_free ? null : ffunc;
   const noCache = (vmflag & VMC_NO_QCACHE) !== 0;
-  const release =
-    take !== null && take !== undefined
-      ? { release: (start: number, amount: number): void => (give === null ? source?.free(start, amount) : give(source, start, amount)) }
-      : {};
+  const functions =
+    take === null || take === undefined
+      ? {}
+      : {
+          import: take,
+          // Without ffunc, spans stay.
+          ...(ffunc === null ? {} : { release: (start: number, amount: number): void => ffunc(source, start, amount) }),
+        };
   const options: ArenaOptions = {
     quantum,
     identifiers: (vmflag & VMC_IDENTIFIER) !== 0,
     ...(size === 0 ? {} : { span: { start: base, size } }),
     ...(source === null || !imports ? {} : { source }),
-    ...(take === null || take === undefined ? {} : { import: take, ...release }),
+    ...functions,
     importAligned: (vmflag & VMC_XALIGN) !== 0,
     ...(noCache ? { importMin: qcache_max } : { qcacheMax: Math.min(qcache_max, 16 * quantum) }),
   };
