@@ -139,9 +139,9 @@ describe("arenas of a memory", () => {
     const workers = [1, 2, 3, 4].map((n) =>
       startWorker("arena-worker.ts", { ticket: uma.ticket(), owners, seed: seed + n, operations: 3000, me: n }),
     );
-    for (const { next, ended } of workers) {
-      expect(await next()).toEqual({ problems: [] });
-      expect(await ended).toBe(0);
+    for (const worker of workers) {
+      expect(await worker.next()).toEqual({ problems: [] });
+      expect(await worker.ended).toBe(0);
     }
     for (const name of uma.arenas.list()) expect(uma.arenas.open(name).size("alloc")).toBe(0);
     expect(pages.size("total")).toBe(0);
@@ -152,12 +152,12 @@ describe("arenas of a memory", () => {
     using uma = Uma.create({ bytes: MIB, workers: 4 });
     const arena = uma.arenas.create("ids", { span: { start: 0, size: 1 }, identifiers: true });
     const id = arena.alloc(1);
-    const { next, ended } = startWorker("arena-worker.ts", { ticket: uma.ticket(), waitFor: "ids" });
-    expect(await next()).toBe("waiting");
+    const waiter = startWorker("arena-worker.ts", { ticket: uma.ticket(), waitFor: "ids" });
+    expect(await waiter.next()).toBe("waiting");
     while (arena.stats().wait === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     arena.free(id, 1);
-    expect(await next()).toBe(0);
-    await ended;
+    expect(await waiter.next()).toBe(0);
+    await waiter.ended;
     expect(arena.size("alloc")).toBe(0);
   });
 });
