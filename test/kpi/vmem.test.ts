@@ -102,7 +102,11 @@ describe("FreeBSD's vmem names", () => {
     const back: unknown[] = [];
     bsd.vmem_set_import(
       vm,
-      (arg, size) => (expect(arg).toBe("arg"), (next += 1000) - 1000 + size * 0),
+      (arg) => {
+        expect(arg).toBe("arg");
+        next += 1000;
+        return next - 1000;
+      },
       (arg, at, size) => void back.push(arg, at, size),
       "arg",
       64,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ARENA_FIRST, ARENA_LOCK, TAG_NEXT } from "../../../../src/backend/memory/layout.ts";
-import { ArenaHandle } from "../../../../src/backend/vmem/handle.ts";
+import type { ArenaHandle } from "../../../../src/backend/vmem/handle.ts";
 import { Uma } from "../../../../src/index.ts";
 import { codeOf } from "../../../fixtures/codes.ts";
 import { rivalOf } from "../../../fixtures/floors.ts";
