@@ -100,8 +100,11 @@ export function createLocks(cells: Cells, slots: number, me: number, journal: Jo
       }
       if (salvageIfDead(seen)) continue;
       if (performance.now() >= until) {
-        stuckLock = lock;
-        stuckHolder = seen & ~LOCK_WAITERS;
+        // Who only tried, without patience, has learnt nothing about the holder.
+        if (patienceMs > 0) {
+          stuckLock = lock;
+          stuckHolder = seen & ~LOCK_WAITERS;
+        }
         return false;
       }
       if (!canWait) continue;

@@ -72,6 +72,26 @@ describe("a robust lock", () => {
     }
   });
 
+  test("that was only tried, without patience, is waited for all the same by who has patience", () => {
+    const { lock, tenant } = makeLock();
+    const [a, b] = [tenant(), tenant()];
+    const { wait } = Atomics;
+    let waits = 0;
+    Atomics.wait = ((...args: Parameters<typeof wait>) => {
+      waits++;
+      return wait(...args);
+    }) as typeof wait;
+    try {
+      a.locks.acquire(lock, 0);
+      expect(b.locks.acquire(lock, 0)).toBe(false);
+      expect(waits).toBe(0);
+      expect(b.locks.acquire(lock, 5)).toBe(false);
+      expect(waits).toBeGreaterThan(0);
+    } finally {
+      Atomics.wait = wait;
+    }
+  });
+
   test("is one at a time: asking for a second while the first is held is refused and changes nothing", () => {
     const { i32, lock, tenant } = makeLock();
     const a = tenant();
