@@ -21,6 +21,8 @@ export type { WarningOptions } from "./uma/limits.ts";
 export type { MapType } from "./uma/map/hash.ts";
 export { type MapDefinition, type MapOptions, type SharedMap, defineMap, openMap } from "./uma/map/shared-map.ts";
 export type { AdvanceMode, Smr } from "./uma/smr.ts";
+export { type PcpuZone, openPcpu } from "./uma/pcpu.ts";
+export { type UmaNode, type VmstatZone, umaTree, vmstatJson, vmstatZones } from "./uma/sysctl.ts";
 export type { Failure } from "./uma/outcome.ts";
 export type { ReclaimMode } from "./uma/reclaim.ts";
 export type { Leftovers, RecoveryReport } from "./uma/recovery.ts";

@@ -35,6 +35,8 @@ import type { Registry } from "./registry.ts";
 /** One zone; `vmstat -z`'s names first. */
 export interface ZoneStatistics {
   readonly name: string;
+  /** The zone's number in the memory's directory. */
+  readonly id: number;
   /** Item size as asked, bytes. */
   readonly size: number;
   /** Items that may be out at a time; 0 = no limit. */
@@ -107,6 +109,7 @@ export function createStatistics(core: Core, records: Records, registry: Registr
     const used = Math.max(0, i32[keg + KEG_ITEMS] - i32[keg + KEG_FREE] - i32[zone + ZONE_DEPOT_ITEMS] - cached);
     return {
       name: items.nameIn(zone),
+      id,
       size: i32[keg + KEG_SIZE],
       limit: i32[zone + ZONE_LIMIT],
       used,

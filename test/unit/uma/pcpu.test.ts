@@ -1,0 +1,32 @@
+import { expect, test } from "vitest";
+import { Uma, openPcpu } from "../../../src/index.ts";
+
+const coded = (code: string): unknown => expect.objectContaining({ code });
+
+test("each slot has a copy of its own, on cache lines of its own; the sum is over all", () => {
+  const uma = Uma.create({ bytes: 2 ** 22, workers: 6 });
+  const { i32 } = uma.views;
+  const z = openPcpu(uma, "counters", { size: 8 });
+  expect([z.copies, z.stride]).toEqual([6, 64]);
+  const item = z.alloc();
+  const other = z.alloc();
+  expect(z.mine(item)).toBe(z.copyOf(item, uma.slot));
+  for (let slot = 1; slot <= 6; slot++) i32[z.copyOf(item, slot) >>> 2] = slot;
+  expect(z.sum(item, (copy) => i32[copy >>> 2] as number)).toBe(21);
+  expect(z.sum(other, (copy) => i32[copy >>> 2] as number)).toBe(0);
+  z.free(item);
+  const again = z.alloc();
+  expect(z.sum(again, (copy) => i32[copy >>> 2] as number)).toBe(0);
+  expect(uma.verify().problems).toEqual([]);
+  uma.detach();
+});
+
+test("a copy larger than a page, or of a slot that is not there, is refused", () => {
+  const uma = Uma.create({ bytes: 2 ** 22, workers: 6 });
+  expect(() => openPcpu(uma, "large", { size: 4097 })).toThrow(coded("ERR_UMA_OPTION"));
+  const z = openPcpu(uma, "page", { size: 4096 });
+  const item = z.alloc();
+  expect(() => z.copyOf(item, 0)).toThrow(coded("ERR_UMA_OPTION"));
+  expect(() => z.copyOf(item, 7)).toThrow(coded("ERR_UMA_OPTION"));
+  uma.detach();
+});
