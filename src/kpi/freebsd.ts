@@ -45,12 +45,12 @@ export const UMA_ZONE_STATIC = 0x200000;
 export const UMA_ZONE_OFFPAGE = 0x400000;
 
 /** Alignments, as masks. */
-export const UMA_ALIGN_PTR = 4 - 1;
-export const UMA_ALIGN_LONG = 8 - 1;
-export const UMA_ALIGN_INT = 4 - 1;
-export const UMA_ALIGN_SHORT = 2 - 1;
-export const UMA_ALIGN_CHAR = 1 - 1;
-export const UMA_ALIGN_CACHE = 64 - 1;
+export const UMA_ALIGN_PTR: number = 4 - 1;
+export const UMA_ALIGN_LONG: number = 8 - 1;
+export const UMA_ALIGN_INT: number = 4 - 1;
+export const UMA_ALIGN_SHORT: number = 2 - 1;
+export const UMA_ALIGN_CHAR: number = 1 - 1;
+export const UMA_ALIGN_CACHE: number = 64 - 1;
 export const UMA_SMALLEST_UNIT = 16;
 
 /** Depths of a reclaim. */
