@@ -55,6 +55,13 @@ export function createFits(ground: Ground, segments: Segments): Fits {
     return true;
   }
 
+  /** Whether `tag` is worth a look; one that is not is a step all the same. */
+  function isFree(a: number, tag: number): boolean {
+    if (i32[tag + TAG_KIND] === TAG_SEGMENT_FREE) return true;
+    f64[(a + ARENA_SEARCHES) >> 1]++;
+    return false;
+  }
+
   function findConstrained(a: number, r: Request): number {
     // Any segment of size + align holds an aligned start; most heads of such lists meet the other constraints as well.
     const sure = segments.firstList(a, sureListOf(r.size + r.align));
@@ -90,14 +97,14 @@ export function createFits(ground: Ground, segments: Segments): Fits {
 
   function findFirst(a: number, r: Request): number {
     for (let tag = i32[a + ARENA_FIRST]; tag !== 0; tag = i32[tag + TAG_NEXT]) {
-      if (i32[tag + TAG_KIND] === TAG_SEGMENT_FREE && fits(a, r, tag)) return tag;
+      if (isFree(a, tag) && fits(a, r, tag)) return tag;
     }
     return 0;
   }
 
   function findLast(a: number, r: Request): number {
     for (let tag = i32[a + ARENA_LAST]; tag !== 0; tag = i32[tag + TAG_PREV]) {
-      if (i32[tag + TAG_KIND] === TAG_SEGMENT_FREE && fits(a, r, tag)) return tag;
+      if (isFree(a, tag) && fits(a, r, tag)) return tag;
     }
     return 0;
   }
@@ -107,11 +114,11 @@ export function createFits(ground: Ground, segments: Segments): Fits {
     const at = f64[(a + ARENA_ROTOR_AT) >> 1];
     const first = rotor === 0 ? i32[a + ARENA_FIRST] : rotor;
     for (let tag = first; tag !== 0; tag = i32[tag + TAG_NEXT]) {
-      if (i32[tag + TAG_KIND] === TAG_SEGMENT_FREE && fitsBehind(a, r, tag, at)) return tag;
+      if (isFree(a, tag) && fitsBehind(a, r, tag, at)) return tag;
     }
     // Round to where it began, the part before it of the segment there included.
     for (let tag = i32[a + ARENA_FIRST]; tag !== 0 && f64[(tag + TAG_START) >> 1] < at; tag = i32[tag + TAG_NEXT]) {
-      if (i32[tag + TAG_KIND] === TAG_SEGMENT_FREE && fits(a, r, tag)) return tag;
+      if (isFree(a, tag) && fits(a, r, tag)) return tag;
     }
     return 0;
   }

@@ -551,6 +551,14 @@ describe.each(ARENA_FORMS)("an arena $name", ({ world: makeWorld }) => {
       expect(stats.search).toBeGreaterThan(0);
     });
 
+    test("counts every segment that first fit walks past as a step of the search", () => {
+      const arena = make(span(0, 1000));
+      for (let n = 0; n < 500; n++) arena.alloc(1, { policy: "next" });
+      const before = arena.stats().search;
+      arena.alloc(1, { policy: "first" });
+      expect(arena.stats().search - before).toBeGreaterThanOrEqual(500);
+    });
+
     test("the largest free stretch is exact as long as there are few of its order", () => {
       const arena = make(span(0, 100));
       expect(arena.size("largest")).toBe(100);
