@@ -130,6 +130,8 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
   function resetTop(z: ZoneHandle): void {
     const off = i32[z.line + LINE_SP] === NO_BUCKET || isScarce(z.zone);
     const top = off ? 0 : BUCKET_EMPTY + i32[z.zone + ZONE_BUCKET_CAP];
+    // As a rule it is so already, and nobody has called: what is not stored cannot cover up a call that comes just now.
+    if (i32[z.line + LINE_TOP] === top && i32[z.line + LINE_REASONS] === 0) return;
     Atomics.store(i32, z.line + LINE_TOP, top);
     // A call that came since the reasons were last looked at must not be covered up.
     if (top !== 0 && Atomics.load(i32, z.line + LINE_REASONS) !== 0) i32[z.line + LINE_TOP] = 0;

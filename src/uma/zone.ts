@@ -5,7 +5,7 @@
  * the commit. Until then the item is in the bucket, whatever its mark says (*the bucket beats the mark*). **free** of one's own
  * item stores it on top, raises the position, then clears the mark. No Atomics, no allocation, no call. Where the bucket is empty
  * or full, where another worker has asked for attention (TOP = 0), or where anything about the address is not as it should be, the
- * path leaves into `allocSlow` and `freeSlow`.
+ * path leaves into `take` and `freeSlow`.
  *
  * Classes: all zones without hooks share one; a zone with hooks gets a class of its own from the factory, with the hooks as
  * constants, because a call site that sees the hooks of eight zones in one class pays 10 ns for it. A zone with checks off has
@@ -305,58 +305,59 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     return new UmaError("ERR_UMA_ZONE_CLOSED", `zone "${z.name}" is closed in this thread, or was destroyed`, { zone: z.name });
   }
 
-  /** Takes an item, BUSY in this worker's name; 0 and `core.failure` when there is none. */
-  function take(z: Zone): number {
-    const prefilled = takePrefilled(z);
-    if (prefilled !== 0) return prefilled;
+  /**
+   * The slow end of every alloc: takes an item and marks it with `mark`.
+   *
+   * In one piece because its size keeps it out of the loops of programs: V8 inlines no function of more than 460 bytes of bytecode.
+   * Inlined, it took the registers from the hot path beside it: a pair lasted an eighth longer, in a zone without checks a fifth.
+   *
+   * @returns 0, and why in `core.failure`, when there is none; unless there `must` be one: then it throws.
+   */
+  function take(z: Zone, mark: number, must: boolean): number {
+    // What was set aside by prefill: one store, ahead of all that could fail or wait.
+    const reserve = i32[z.line + LINE_PREFILL];
+    if ((reserve & BUCKET_MASK) > BUCKET_EMPTY && (i32[z.line + LINE_SP] & BUCKET_MASK) <= BUCKET_EMPTY && z.inHook === 0) {
+      const p = i32[reserve];
+      if (z.checks) u8[markIndex(z, p)] = mark;
+      i32[z.line + LINE_PREFILL] = reserve - 1;
+      countAlloc(z.line);
+      return p;
+    }
     enter(z);
     try {
-      const p = takeUnguarded(z);
+      const line = z.line;
+      let p = 0;
+      for (;;) {
+        const sp = i32[line + LINE_SP];
+        if ((sp & BUCKET_MASK) > BUCKET_EMPTY) {
+          p = i32[sp];
+          if (z.checks) u8[markIndex(z, p)] = mark;
+          i32[line + LINE_SP] = sp - 1;
+          countAlloc(line);
+          break;
+        }
+        let outcome: Outcome = caches.refill(z);
+        if (outcome === OK) continue;
+        if (outcome === EMPTY) {
+          p = caches.takeSingle(z);
+          if (p !== 0) {
+            if (z.checks) u8[markIndex(z, p)] = mark;
+            countAlloc(line);
+            break;
+          }
+          outcome = caches.outcome();
+        }
+        i32[line + LINE_FAILS]++;
+        if (outcome === LIMIT) services.limitMet(z);
+        core.failure = outcome;
+        break;
+      }
       if (i32[PAGE_LIMIT] !== 0) services.relieve();
+      if (p === 0 && must) throw failed(z);
       return p;
     } catch (thrown) {
       wound(z, thrown);
       throw thrown;
-    }
-  }
-
-  /** What was set aside by prefill: one store, ahead of all that could fail or wait. */
-  function takePrefilled(z: Zone): number {
-    const { line } = z;
-    const position = i32[line + LINE_PREFILL];
-    if ((position & BUCKET_MASK) <= BUCKET_EMPTY || (i32[line + LINE_SP] & BUCKET_MASK) > BUCKET_EMPTY || z.inHook > 0) return 0;
-    const p = i32[position];
-    if (z.checks) u8[markIndex(z, p)] = MINE_BUSY;
-    i32[line + LINE_PREFILL] = position - 1;
-    countAlloc(line);
-    return p;
-  }
-
-  function takeUnguarded(z: Zone): number {
-    const line = z.line;
-    for (;;) {
-      const sp = i32[line + LINE_SP];
-      if ((sp & BUCKET_MASK) > BUCKET_EMPTY) {
-        const p = i32[sp];
-        if (z.checks) u8[markIndex(z, p)] = MINE_BUSY;
-        i32[line + LINE_SP] = sp - 1;
-        countAlloc(line);
-        return p;
-      }
-      let outcome: Outcome = caches.refill(z);
-      if (outcome === OK) continue;
-      if (outcome === EMPTY) {
-        const p = caches.takeSingle(z);
-        if (p !== 0) {
-          countAlloc(line);
-          return p;
-        }
-        outcome = caches.outcome();
-      }
-      i32[line + LINE_FAILS]++;
-      if (outcome === LIMIT) services.limitMet(z);
-      core.failure = outcome;
-      return 0;
     }
   }
 
@@ -384,7 +385,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     i32[line + LINE_FAILS]++;
   }
 
-  /** Puts an item that is BUSY in this worker's name into a bucket or its slab. @returns false when a lock was out of reach. */
+  /** Puts an item that is this worker's, as a rule BUSY, into a bucket or its slab. @returns false when a lock was out of reach. */
   function put(z: Zone, p: number): boolean {
     try {
       return putUnguarded(z, p);
@@ -426,7 +427,21 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     }
   }
 
-  /** The end of every free: the item is BUSY in this worker's name and done with dtor. Never fails. */
+  /** Whether nothing is wrong with freeing `p` but that the bucket is full: the hot path's checks once more. */
+  function isMine(z: Base, p: number): boolean {
+    if (!z.checks || (p | 0) !== p || (p - LOW) >>> 0 >= SPAN) return false;
+    const e = ((p >>> 12) << 2) + PT;
+    return i32[e] === z.tag && (p & z.unitMask) === 0 && u8[(i32[e + PTE_DELTA] + (p >> z.shift)) | 0] === ME;
+  }
+
+  /** The end of a free without dtor of an item that is this worker's: it is not touched until there is a place for it. */
+  function finishOwnFree(z: Zone, p: number): void {
+    if (put(z, p)) return;
+    u8[markIndex(z, p)] = MINE_BUSY;
+    unfinished.push({ zone: z, item: p });
+  }
+
+  /** The end of every other free: the item is BUSY in this worker's name and done with dtor. Never fails. */
   function finishFree(z: Zone, p: number): void {
     if (!put(z, p)) unfinished.push({ zone: z, item: p });
     else if (unfinished.length > 0) finishUnfinished(core);
@@ -696,6 +711,10 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     freeSlow(p: number, dtor: Dtor | null, arg: unknown): void {
       if (p === 0) return;
       enter(this);
+      if (dtor === null && isMine(this, p)) {
+        finishOwnFree(this, p);
+        return;
+      }
       const mark = items.check(this, p);
       if (!this.checks) {
         // Believed, as the zone was made with checks off; nothing but the address is known of it.
@@ -733,7 +752,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
         i32[c + 2] = n + 1;
         return p;
       }
-      return this.allocSlow(true) | 0;
+      return take(this, ME, true) | 0;
     }
 
     tryAlloc(): number {
@@ -747,7 +766,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
         i32[c + 2] = n + 1;
         return p;
       }
-      return this.allocSlow(false) | 0;
+      return take(this, ME, false) | 0;
     }
 
     free(p: number): void {
@@ -766,16 +785,6 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
         }
       }
       this.freeSlow(p, null, undefined);
-    }
-
-    allocSlow(must: boolean): number {
-      const p = take(this);
-      if (p !== 0) {
-        u8[markIndex(this, p)] = ME;
-        return p;
-      }
-      if (must) throw failed(this);
-      return 0;
     }
   }
 
@@ -827,7 +836,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
         i32[c + 2] = n + 1;
         return i32[sp];
       }
-      return this.allocSlow(true) | 0;
+      return take(this, ME, true) | 0;
     }
 
     tryAlloc(): number {
@@ -839,7 +848,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
         i32[c + 2] = n + 1;
         return i32[sp];
       }
-      return this.allocSlow(false) | 0;
+      return take(this, ME, false) | 0;
     }
 
     free(p: number): void {
@@ -851,12 +860,6 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
         return;
       }
       this.freeSlow(p, null, undefined);
-    }
-
-    allocSlow(must: boolean): number {
-      const p = take(this);
-      if (p === 0 && must) throw failed(this);
-      return p;
     }
   }
 
@@ -958,10 +961,8 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
       }
 
       allocSlow(arg: unknown, must: boolean): number {
-        const p = take(this);
-        if (p !== 0) return this.construct(p, arg, must);
-        if (must) throw failed(this);
-        return 0;
+        const p = take(this, MINE_BUSY, must);
+        return p === 0 ? 0 : this.construct(p, arg, must);
       }
     };
   }
@@ -994,9 +995,9 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
         enter(this);
         limbo.harvest(this);
       }
-      const p = take(this);
+      const p = take(this, MINE_BUSY, false);
       if (p !== 0 || (core.failure !== LIMIT && core.failure !== EMPTY)) return p;
-      return limbo.seal(this) && limbo.harvest(this) ? take(this) : 0;
+      return limbo.seal(this) && limbo.harvest(this) ? take(this, MINE_BUSY, false) : 0;
     }
 
     construct(p: number, arg: unknown, ctor: Ctor): number {

@@ -48,7 +48,7 @@ describe("a stack overflow", () => {
     const uma = Uma.create({ bytes: 8 * 2 ** 20 });
     const zone: Zone = uma.open(definition);
     let overflows = 0;
-    for (let pad = 0; pad < 40; pad++) {
+    for (let pad = 0; pad < 120; pad++) {
       const held: number[] = [];
       overflows += exhaust(() => {
         if (held.length % 7 === 5) for (const item of held.splice(0, 5)) zone.free(item);
