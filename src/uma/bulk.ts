@@ -22,13 +22,19 @@ import {
   PTE_TAG,
 } from "../backend/memory/layout.ts";
 import type { Core } from "./core.ts";
-import { FLAG_SMR, FLAG_ZERO } from "./definition.ts";
+import { type ZoneDefinition, FLAG_SMR, FLAG_ZERO } from "./definition.ts";
 import type { Zone } from "./zone.ts";
 
 /** Where items go to, and come from. */
 export type ItemList = Int32Array | number[];
 
 export interface Bulk {
+  /** Whether runs of the zone's items need no hook. */
+  isPlain(definition: ZoneDefinition): boolean;
+  /** Takes all of them from the alloc bucket, if it has so many. @returns false when nothing has changed. */
+  takeAtOnce(z: Zone, into: ItemList, count: number): boolean;
+  /** Frees all of them into the alloc bucket, if they are this worker's and it has room. @returns false when nothing has changed. */
+  giveAtOnce(z: Zone, items: ItemList, count: number): boolean;
   /** Fills `into` with `count` items. @returns false when there are not so many: then none was taken. */
   alloc(z: Zone, into: ItemList, count: number, arg: unknown): boolean;
   /** Frees the first `count` of `items`; 0 is ignored. */
@@ -41,9 +47,10 @@ export function createBulk(core: Core): Bulk {
   const { slot } = core.floor;
   const MINE_BUSY = slot | MARK_BUSY;
   const SPAN = heapEnd - heapStart;
+  /** Where the marks of a run stand. */
+  const marks = new Int32Array(BUCKET_MASK + 1);
 
-  function isPlain(z: Zone): boolean {
-    const { ctor, dtor, flags, counting } = z.definition;
+  function isPlain({ ctor, dtor, flags, counting }: ZoneDefinition): boolean {
     return ctor === null && dtor === null && counting === null && (flags & (FLAG_ZERO | FLAG_SMR)) === 0;
   }
 
@@ -60,7 +67,7 @@ export function createBulk(core: Core): Bulk {
 
   function alloc(z: Zone, into: ItemList, count: number, arg: unknown): boolean {
     checkList(z, into, count);
-    const plain = isPlain(z);
+    const { plain } = z;
     let done = 0;
     try {
       while (done < count) {
@@ -78,17 +85,28 @@ export function createBulk(core: Core): Bulk {
     return done === count;
   }
 
+  function takeAtOnce(z: Zone, into: ItemList, count: number): boolean {
+    return count <= into.length && (i32[z.line + LINE_SP] & BUCKET_MASK) - BUCKET_EMPTY >= count && takeRun(z, into, 0, count) === count;
+  }
+
   /** Takes what the alloc bucket has, up to `want`. @returns how many; 0 where the slow path has to have a look. */
   function takeRun(z: Zone, into: ItemList, at: number, want: number): number {
-    const { line, checks } = z;
+    const { line, checks, shift } = z;
     const sp = i32[line + LINE_SP];
     const run = Math.min((sp & BUCKET_MASK) - BUCKET_EMPTY, want);
     const allocs = i32[line + LINE_ALLOCS];
     if (run <= 0 || allocs < 0 || allocs + run > 0x7fffffff) return 0;
+    let page = -1;
+    let delta = 0;
     for (let n = 0; n < run; n++) {
       const p = i32[sp - n];
-      if (checks) u8[markAt(z, p)] = slot;
       into[at + n] = p;
+      if (!checks) continue;
+      if (p >>> 12 !== page) {
+        page = p >>> 12;
+        delta = i32[((p >>> 12) << 2) + PT + 1];
+      }
+      u8[(delta + (p >> shift)) | 0] = slot;
     }
     i32[line + LINE_SP] = sp - run;
     i32[line + LINE_ALLOCS] = allocs + run;
@@ -109,7 +127,7 @@ export function createBulk(core: Core): Bulk {
 
   function free(z: Zone, items: ItemList, count: number, arg: unknown): void {
     checkList(z, items, count);
-    if (!isPlain(z) || !z.checks) {
+    if (!z.plain || !z.checks) {
       validate(z, items, count);
       for (let n = 0; n < count; n++) z.free(items[n] as number, arg);
       return;
@@ -122,6 +140,37 @@ export function createBulk(core: Core): Bulk {
       const p = items[n] as number;
       if (p !== 0 && u8[markAt(z, p)] !== MARK_FREE && u8[markAt(z, p)] !== MINE_BUSY) z.free(p);
     }
+  }
+
+  /**
+   * The usual case in one pass: all of them this worker's, and room for all. They are stored above the bucket's position, marked
+   * BUSY on the way, and committed together. @returns false when it is not the usual case: then nothing has changed.
+   */
+  function giveAtOnce(z: Zone, items: ItemList, count: number): boolean {
+    const { line, tag, unitMask, shift } = z;
+    const sp = i32[line + LINE_SP];
+    if ((sp & BUCKET_MASK) + count > i32[line + LINE_TOP] || count > items.length) return false;
+    let page = -1;
+    let delta = 0;
+    let n = 0;
+    for (; n < count; n++) {
+      const p = items[n] as number;
+      if (p >>> 12 !== page) {
+        if ((p - heapStart) >>> 0 >= SPAN || i32[((p >>> 12) << 2) + PT] !== tag) break;
+        page = p >>> 12;
+        delta = i32[((p >>> 12) << 2) + PT + 1];
+      }
+      const mark = (delta + (p >> shift)) | 0;
+      if ((p | 0) !== p || (p & unitMask) !== 0 || u8[mark] !== slot) break;
+      u8[mark] = MINE_BUSY;
+      i32[sp + 1 + n] = p;
+      marks[n] = mark;
+    }
+    const all = n === count;
+    if (all) i32[line + LINE_SP] = sp + count;
+    const value = all ? MARK_FREE : slot;
+    for (let back = 0; back < n; back++) u8[marks[back] as number] = value;
+    return all;
   }
 
   /** Whether a free of `p` would pass the quick checks. */
@@ -205,5 +254,5 @@ export function createBulk(core: Core): Bulk {
     }
   }
 
-  return { alloc, free };
+  return { isPlain, takeAtOnce, giveAtOnce, alloc, free };
 }

@@ -1,6 +1,5 @@
 /** The one place where the parts of an attachment are put together. */
 import { SB_DEAD_LINE } from "../backend/memory/layout.ts";
-import { createBulk } from "./bulk.ts";
 import { createCensus } from "./census.ts";
 import { createClosing, type Closing } from "./closing.ts";
 import type { Core } from "./core.ts";
@@ -59,7 +58,6 @@ export function compose(core: Core): Parts {
         while (limbo.harvest(z));
       },
     }),
-    bulk: createBulk(core),
     limbo,
     reserves: createReserves(core, { prealloc: (z, count) => services.prealloc(z, count), setMax: (z, items) => limits.setMax(z, items) }),
     waiting,

@@ -12,7 +12,6 @@ import {
   ZONE_STATE,
   ZONE_STATE_DYING,
 } from "../backend/memory/layout.ts";
-import type { Bulk } from "./bulk.ts";
 import type { Census } from "./census.ts";
 import type { Closing } from "./closing.ts";
 import type { Limbo } from "./limbo.ts";
@@ -38,7 +37,6 @@ export interface ServiceParts {
   readonly limits: Limits;
   readonly waiting: Waiting;
   readonly reclaims: Reclaim;
-  readonly bulk: Bulk;
   readonly reserves: Reserves;
   readonly limbo: Limbo;
 }

@@ -41,7 +41,7 @@ import {
 import type { AllocPages, FreePages, PageSupplier } from "../backend/supplier/page-supplier.ts";
 import { createUserPages } from "../backend/supplier/user-pages.ts";
 import type { ZoneHandle } from "./cache.ts";
-import type { Bulk, ItemList } from "./bulk.ts";
+import { type ItemList, createBulk } from "./bulk.ts";
 import type { Census } from "./census.ts";
 import { type Core, finishUnfinished } from "./core.ts";
 import { type CountingPlace, type ZoneDefinition, FLAG_SMR, FLAG_UNCHECKED, FLAG_ZERO, FLAG_ZINIT } from "./definition.ts";
@@ -63,6 +63,8 @@ export interface Zone extends ZoneHandle {
   readonly definition: ZoneDefinition;
   /** Item size as laid out, bytes. */
   readonly rsize: number;
+  /** Whether no hook sees its items come and go. */
+  readonly plain: boolean;
   /** Bits that no item's address has. */
   readonly unitMask: number;
   closed: boolean;
@@ -206,7 +208,6 @@ export interface ZoneFeatures {
   readonly waiting: Waiting;
   readonly census: Census;
   readonly reclaims: Reclaim;
-  readonly bulk: Bulk;
   readonly reserves: Reserves;
   readonly limbo: Limbo;
 }
@@ -241,6 +242,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
   const { locks, slot, slotWord } = core.floor;
   const ME = slot;
   const MINE_BUSY = slot | MARK_BUSY;
+  const bulk = createBulk(core);
   const PAGE_LIMIT = core.floor.cells.base + SB_PAGE_LIMIT;
   const DEAD_LINE = core.floor.cells.base + SB_DEAD_LINE;
   const PT = core.floor.geometry.pageTable;
@@ -491,6 +493,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     declare readonly size: number;
     declare readonly rsize: number;
     declare readonly checks: boolean;
+    declare readonly plain: boolean;
     declare readonly init: Init | null;
     declare readonly fini: Fini | null;
     declare readonly zeroInit: boolean;
@@ -511,6 +514,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
       this.size = definition.size;
       this.rsize = place.rsize;
       this.checks = (definition.flags & FLAG_UNCHECKED) === 0;
+      this.plain = bulk.isPlain(definition);
       this.init = definition.init;
       this.fini = definition.fini;
       this.zeroInit = (definition.flags & FLAG_ZINIT) !== 0;
@@ -589,13 +593,15 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     }
 
     allocBulk(into: ItemList, count: number = into.length, arg?: unknown): boolean {
+      if (this.plain && count > 0 && bulk.takeAtOnce(this, into, count)) return true;
       enter(this);
-      return services.features.bulk.alloc(this, into, count, arg);
+      return bulk.alloc(this, into, count, arg);
     }
 
     freeBulk(list: ItemList, count: number = list.length, arg?: unknown): void {
+      if (this.plain && this.checks && count > 0 && bulk.giveAtOnce(this, list, count)) return;
       enter(this);
-      services.features.bulk.free(this, list, count, arg);
+      bulk.free(this, list, count, arg);
     }
 
     allocSmr(_arg?: unknown): number {
