@@ -54,6 +54,7 @@ export { type TextOptions, text } from "./uma/typed/text.ts";
 export type { Column, TypedZone, View } from "./uma/typed/zone.ts";
 export type { ExitingWorker } from "./uma/hosts/node.ts";
 export type { LocksLike } from "./uma/hosts/web.ts";
+export type { OutstandingItem, SiteReport } from "./uma/sites.ts";
 export type { Ticket } from "./uma/ticket.ts";
 export { type AttachOptions, type CreateOptions, type LockOptions, type ReapAsyncOptions, Uma, type WatchLockOptions } from "./uma/uma.ts";
 export type { OnlineOptions, OnlineVerdict } from "./uma/verify-online.ts";

@@ -31,3 +31,8 @@ interface AbortSignal {
 }
 
 declare const console: { warn(message: string): void };
+
+interface ImportMeta {
+  /** Of this module. */
+  readonly url: string;
+}

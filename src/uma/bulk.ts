@@ -22,7 +22,7 @@ import {
   PTE_TAG,
 } from "../backend/memory/layout.ts";
 import type { Core } from "./core.ts";
-import { type ZoneDefinition, FLAG_SMR, FLAG_ZERO } from "./definition.ts";
+import { type ZoneDefinition, FLAG_SITES, FLAG_SMR, FLAG_ZERO } from "./definition.ts";
 import type { Zone } from "./zone.ts";
 
 /** Where items go to, and come from. */
@@ -51,7 +51,7 @@ export function createBulk(core: Core): Bulk {
   const marks = new Int32Array(BUCKET_MASK + 1);
 
   function isPlain({ ctor, dtor, flags, counting }: ZoneDefinition): boolean {
-    return ctor === null && dtor === null && counting === null && (flags & (FLAG_ZERO | FLAG_SMR)) === 0;
+    return ctor === null && dtor === null && counting === null && (flags & (FLAG_ZERO | FLAG_SMR | FLAG_SITES)) === 0;
   }
 
   function checkList(z: Zone, items: ItemList, count: number): void {

@@ -15,6 +15,7 @@ import { OK, type Outcome } from "./outcome.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { createQueue, type Queue } from "./queue.ts";
 import { createSmr, type Smr } from "./smr.ts";
+import { createSites, type Sites } from "./sites.ts";
 import { createSlabs, type Slabs } from "./slab.ts";
 import type { Zone } from "./zone.ts";
 
@@ -27,6 +28,7 @@ export interface Core {
   readonly kegs: Kegs;
   readonly caches: Caches;
   readonly items: Items;
+  readonly sites: Sites;
   readonly queue: Queue;
   readonly smr: Smr;
   readonly views: Views;
@@ -64,6 +66,7 @@ export function createCore(floor: Floor): Core {
     kegs,
     caches,
     items: createItems(floor, slabs),
+    sites: createSites(floor, heap, slabs),
     queue: createQueue(floor),
     smr,
     views,

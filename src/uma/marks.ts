@@ -13,6 +13,7 @@ import {
   KEG_SHIFT,
   KEG_TAG,
   MARK_BUSY,
+  MARK_FREE,
   PAGE_SHIFT,
   PTE_SLAB,
   PTE_TAG,
@@ -38,8 +39,12 @@ export interface MarkScan {
    * @returns whether there was one; it stands in `found`, and the scan goes on at `next`.
    */
   next(owner: number, from: number, to: number, keg: number): boolean;
+  /** The same for items of any owner: all that are not free. */
+  nextOutstanding(from: number, to: number, keg: number): boolean;
   readonly found: FoundItem;
 }
+
+const ANY_OWNER = -1;
 
 export function createMarkScan(floor: Floor, slabs: Slabs): MarkScan {
   const { i32, u8 } = floor.cells;
@@ -78,7 +83,7 @@ export function createMarkScan(floor: Floor, slabs: Slabs): MarkScan {
       const mark = marks + (item >> shift) - (start >> shift);
       // Plainly, for the sake of speed: of a dead worker's marks none changes but by whoever found it, and by compare-exchange.
       const value = u8[mark];
-      if ((value & ~MARK_BUSY) !== owner) continue;
+      if (owner === ANY_OWNER ? value === MARK_FREE : (value & ~MARK_BUSY) !== owner) continue;
       found.item = item;
       found.mark = mark;
       found.value = value;
@@ -88,5 +93,5 @@ export function createMarkScan(floor: Floor, slabs: Slabs): MarkScan {
     return false;
   }
 
-  return { next, found };
+  return { next, nextOutstanding: (from, to, keg) => next(ANY_OWNER, from, to, keg), found };
 }

@@ -25,6 +25,7 @@ import { findLocks, holdForLife, type LocksLike, lockNameOf, untilReleased, type
 import type { RecoveryReport } from "./recovery.ts";
 import type { Smr } from "./smr.ts";
 import { type MemoryStatistics, zoneTable } from "./statistics.ts";
+import type { OutstandingItem, SiteReport, SiteZone } from "./sites.ts";
 import { openTicket, type Ticket } from "./ticket.ts";
 import type { OnlineOptions, OnlineVerdict } from "./verify-online.ts";
 import type { Verdict } from "./verify.ts";
@@ -451,6 +452,18 @@ export class Uma {
     const { budget } = options;
     if (budget !== undefined && !(budget > 0 && budget <= 1000)) throw optionError("budget", budget, "above 0, to 1000 (milliseconds)");
     return this.parts.verifyOnline(options);
+  }
+
+  /** The outstanding items of a zone, each with the place where it was allocated (option `sites`), by whom and how long ago. */
+  outstanding(zone: SiteZone): Generator<OutstandingItem, void, void> {
+    this.check();
+    return this.parts.core.sites.outstanding(zone);
+  }
+
+  /** The same grouped by call site, most items first: what leaks, also of workers that are dead. */
+  sites(zone: SiteZone): SiteReport[] {
+    this.check();
+    return this.parts.core.sites.report(zone);
   }
 
   stats(): MemoryStatistics {

@@ -1036,12 +1036,44 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     return new UmaError("ERR_UMA_SMR", `zone "${z.name}" is an SMR zone: allocSmr and freeSmr`, { zone: z.name });
   }
 
+  /** A class that notes where its items come from: see sites.ts. */
+  function trackedClass(Untracked: new (d: ZoneDefinition, place: ZonePlace) => Zone, sample: number): typeof Untracked {
+    return class TrackedZone extends Untracked {
+      private allocations = 0;
+
+      override alloc(arg?: unknown): number {
+        const p = super.alloc(arg);
+        this.note(p);
+        return p;
+      }
+
+      override tryAlloc(arg?: unknown): number {
+        const p = super.tryAlloc(arg);
+        if (p !== 0) this.note(p);
+        return p;
+      }
+
+      override free(p: number, arg?: unknown): void {
+        // What is no item, or is free, is for the free itself to complain of.
+        if (p !== 0 && Atomics.load(u8, items.check(this, p)) !== MARK_FREE) core.sites.forget(this, p);
+        super.free(p, arg);
+      }
+
+      private note(p: number): void {
+        const n = ++this.allocations;
+        core.sites.note(this, p, n, n % sample === 0);
+      }
+    };
+  }
+
   function make(definition: ZoneDefinition, place: ZonePlace): Zone {
-    const { ctor, dtor, flags } = definition;
+    const { ctor, dtor, flags, sample } = definition;
     if ((flags & FLAG_SMR) !== 0) return new SmrZone(definition, place);
     const zero = (flags & FLAG_ZERO) !== 0;
     if (definition.counting !== null) return new CountingZone(definition, place, definition.counting);
-    if (ctor !== null || dtor !== null || zero) return new (hookedClass(ctor, dtor, zero))(definition, place);
+    const hooked = ctor !== null || dtor !== null || zero;
+    if (sample > 0) return new (trackedClass(hooked ? hookedClass(ctor, dtor, zero) : PlainZone, sample))(definition, place);
+    if (hooked) return new (hookedClass(ctor, dtor, zero))(definition, place);
     return (flags & FLAG_UNCHECKED) !== 0 ? new UncheckedZone(definition, place) : new PlainZone(definition, place);
   }
 

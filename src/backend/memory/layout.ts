@@ -118,6 +118,22 @@ export const SB_SMR_READ = 592;
 /** What they begin with. */
 export const SMR_FIRST = 1;
 
+/** Call sites: newest record (linked), where the next goes and where its page ends (word indices), how many. Under the control lock. */
+export const SB_SITE_FIRST = 1000;
+export const SB_SITE_NEXT = 1001;
+export const SB_SITE_END = 1002;
+export const SB_SITE_COUNT = 1003;
+/** A call site: the one before it, bytes of UTF-8, the bytes. Never changed once linked. */
+export const SITE_LINK = 0;
+export const SITE_LENGTH = 1;
+export const SITE_TEXT = 2;
+/** Behind each item of a zone with call sites: record of the site or what there is instead, sequence, Date.now() mod 2³², worker's name. */
+export const SITE_ITEM_ID = 0;
+export const SITE_ITEM_SEQUENCE = 1;
+export const SITE_ITEM_TIME = 2;
+export const SITE_ITEM_WORKER = 3;
+export const SITE_ITEM_WORDS = 4;
+
 /** The heap arena's control block and, in the second page, the boundary tags it starts with. */
 export const SB_HEAP_ARENA = 1024;
 export const SB_BOOT_TAGS = 1280;

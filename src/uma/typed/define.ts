@@ -104,6 +104,7 @@ export function defineZone(name: string, options: Options): ZoneDefinition {
   const debugAt = (plain.size + 3) & ~3;
   const debugEnd = debug ? debugAt + DEBUG_BYTES : plain.size;
   const generationAt = (debugEnd + 7) & ~7;
+  if (handles && plain.sample > 0) throw optionError("sites", plain.sample, "not together with handles", name);
   const form: Form = { type, debug, debugAt, handles, generationAt, hooks: plain as Hooks };
   return Object.freeze({
     ...plain,
@@ -113,7 +114,7 @@ export function defineZone(name: string, options: Options): ZoneDefinition {
     dtor: plain.dtor === null && !debug && !handles ? null : unbound,
     init: plain.init === null && !debug && !handles ? null : unbound,
     fini: plain.fini === null && !debug ? null : unbound,
-    hidden: (handles ? generationAt + GENERATION_BYTES : debugEnd) - plain.size,
+    hidden: (handles ? generationAt + GENERATION_BYTES : debugEnd) - plain.size + plain.hidden,
     face: makeFace(form),
   });
 }
