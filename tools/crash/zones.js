@@ -72,6 +72,7 @@ export function zoneDefinitions(tree, violations, point) {
       ctor: (/** @type {number} */ _item, /** @type {unknown} */ arg) => arg !== "refuse",
     }),
     defineZone("unchecked", { size: 64, bucket: 4, checks: false }),
+    defineZone("with sites", { size: 40, bucket: 3, sites: { sample: 3 } }),
   ];
 }
 
