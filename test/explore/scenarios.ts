@@ -4,6 +4,7 @@ import { scenarios as buckets } from "./buckets.ts";
 import { scenarios as closing } from "./closing.ts";
 import { scenarios as heap } from "./heap.ts";
 import { scenarios as hooks } from "./hooks.ts";
+import { scenarios as limits } from "./limits.ts";
 import { scenarios as locks } from "./locks.ts";
 import { scenarios as own } from "./own.ts";
 import { scenarios as recovery } from "./recovery.ts";
@@ -20,4 +21,5 @@ export const scenarios: readonly Scenario[] = [
   ...heap,
   ...recovery,
   ...closing,
+  ...limits,
 ];
