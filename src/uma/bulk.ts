@@ -120,7 +120,8 @@ export function createBulk(core: Core): Bulk {
       z.free(taken[n] as number, arg);
       taken[n] = 0;
     }
-    const allocs = z.closed ? 0 : i32[z.line + LINE_ALLOCS];
+    // Without the bit of a call, which with a count of 0 would be taken for the carry: TOP and the reasons stand.
+    const allocs = z.closed ? 0 : i32[z.line + LINE_ALLOCS] & 0x7fffffff;
     if (allocs >= count) i32[z.line + LINE_ALLOCS] = allocs - count;
     core.failure = failure;
   }

@@ -1,172 +1,106 @@
+/** What the types of the public face promise to whoever writes against it. */
 import { describe, expectTypeOf, test } from "vitest";
 import {
-  array,
-  bool,
-  type Cells,
-  type Column,
   defineZone,
-  enumOf,
-  f32,
-  f64,
-  type Handle,
-  i64,
-  type Item,
-  ref,
-  struct,
-  text,
-  u16,
-  u8,
-  type Uma,
-  type ViewOfZone,
+  type DeathPolicy,
+  type Failure,
+  type LeakReport,
+  type MemoryBuffer,
+  type Reclaimed,
+  type RecoveryReport,
+  type Ticket,
+  Uma,
+  type UmaError,
+  type UmaErrorCode,
+  type Verdict,
+  type Views,
   type Zone,
-  type ZoneOf,
+  type ZoneStatistics,
 } from "../../src/index.ts";
 
-declare const uma: Uma;
+const definition = defineZone("typed", { size: 64 });
 
-const Owner = defineZone("owner", { type: struct({ name: text(8) }) });
-const Particle = defineZone("particle", {
-  type: struct({
-    x: f32,
-    on: bool,
-    kind: enumOf("spark", "smoke"),
-    big: i64,
-    owner: ref(Owner),
-    next: ref("particle"),
-    pos: struct({ a: f64, b: f64 }),
-    tail: array(u16, 4),
-    path: array(struct({ q: u8 }), 2),
-    label: text(4),
-  }),
-  ctor: (p, arg: { x: number; name?: string }) => {
-    expectTypeOf(p.kind).toEqualTypeOf<"spark" | "smoke">();
-    p.x = arg.x;
-  },
-  dtor: (p, why: string | undefined) => {
-    expectTypeOf(p.tail.at(0)).toBeNumber();
-    expectTypeOf(why).toEqualTypeOf<string | undefined>();
-  },
-});
-const particles = uma.open(Particle);
-const p = particles.at(particles.alloc({ x: 1 }));
-
-describe("a view", () => {
-  test("has each field with the type that it was declared with", () => {
-    expectTypeOf(p.x).toEqualTypeOf<number>();
-    expectTypeOf(p.on).toEqualTypeOf<boolean>();
-    expectTypeOf(p.kind).toEqualTypeOf<"spark" | "smoke">();
-    expectTypeOf(p.big).toEqualTypeOf<bigint>();
-    expectTypeOf(p.owner).toEqualTypeOf<Item<"owner">>();
-    expectTypeOf(p.next).toEqualTypeOf<Item<"particle">>();
-    expectTypeOf(p.pos).toEqualTypeOf<{ a: number; b: number }>();
-    expectTypeOf(p.label).toEqualTypeOf<string>();
-    expectTypeOf(p.tail).toExtend<Cells<number>>();
-    expectTypeOf(p.path.at(0)).toEqualTypeOf<{ q: number }>();
-    expectTypeOf(p.item).toEqualTypeOf<Item<"particle">>();
+describe("a definition", () => {
+  test("of bytes opens as a zone of addresses", () => {
+    const uma = Uma.create();
+    const zone = uma.open(definition);
+    expectTypeOf(zone).toEqualTypeOf<Zone>();
+    expectTypeOf(zone.alloc()).toEqualTypeOf<number>();
+    expectTypeOf(zone.tryAlloc("argument")).toEqualTypeOf<number>();
+    expectTypeOf(zone.free(0)).toEqualTypeOf<void>();
+    expectTypeOf(zone.allocAsync()).toEqualTypeOf<Promise<number>>();
+    expectTypeOf(zone.stats()).toEqualTypeOf<ZoneStatistics>();
+    expectTypeOf(zone.reclaim()).toEqualTypeOf<Reclaimed>();
+    expectTypeOf(zone.destroy({ force: true })).toEqualTypeOf<LeakReport>();
+    expectTypeOf(zone.owned()).toExtend<Iterable<number>>();
   });
 
-  test("takes values of those types only", () => {
-    p.pos = { a: 1, b: 2 };
-    p.set({ pos: { a: 1 }, tail: [1, 2], path: [{ q: 1 }], kind: "smoke" });
-    p.set(particles.view());
-    // @ts-expect-error no such name
-    p.kind = "fire";
-    // @ts-expect-error no such field
-    p.set({ y: 1 });
-    // @ts-expect-error no number
-    p.x = "1";
-    // @ts-expect-error an array is set by its elements
-    p.tail = particles.view().tail;
+  test("needs a size, and knows its options", () => {
+    // @ts-expect-error a size is needed
+    defineZone("none", {});
+    // @ts-expect-error sizes are numbers
+    defineZone("text", { size: "64" });
+    // @ts-expect-error there is no such option
+    defineZone("unknown", { size: 64, colour: "red" });
+    // @ts-expect-error a policy is one of two
+    defineZone("policy", { size: 64, onDeath: "forget" });
+    expectTypeOf<DeathPolicy>().toEqualTypeOf<"keep" | "free">();
   });
 
-  test("copies out plain values", () => {
-    expectTypeOf(p.toObject().pos).toEqualTypeOf<{ a: number; b: number }>();
-    expectTypeOf(p.toObject().tail).toEqualTypeOf<number[]>();
-    expectTypeOf(p.toObject().path).toEqualTypeOf<{ q: number }[]>();
+  test("types what its hooks get", () => {
+    defineZone("hooks", {
+      size: 64,
+      init: (item, views) => {
+        expectTypeOf(item).toEqualTypeOf<number>();
+        expectTypeOf(views).toEqualTypeOf<Views>();
+      },
+      ctor: (item, arg, views) => {
+        expectTypeOf(item).toEqualTypeOf<number>();
+        expectTypeOf(arg).toEqualTypeOf<unknown>();
+        expectTypeOf(views.i32).toEqualTypeOf<Int32Array>();
+        return item > 0;
+      },
+      dtor: (_item, arg) => expectTypeOf(arg).toEqualTypeOf<unknown>(),
+    });
+    // @ts-expect-error a ctor accepts or refuses, it returns nothing else
+    defineZone("hooks", { size: 64, ctor: () => 7 });
   });
 
-  test("is what iteration gives", () => {
-    for (const q of particles) expectTypeOf(q).toEqualTypeOf<typeof p>();
-    particles.forEach((q) => expectTypeOf(q).toEqualTypeOf<typeof p>());
-    expectTypeOf<ViewOfZone<typeof Particle>>().toEqualTypeOf<typeof p>();
+  test("is a value that nobody changes", () => {
+    // @ts-expect-error read only
+    definition.size = 128;
   });
 });
 
-describe("items", () => {
-  test("of one zone are not taken for another's, numbers are", () => {
-    const owners = uma.open(Owner);
-    const owner = owners.alloc();
-    p.owner = owner;
-    owners.free(owner);
-    owners.free(4096);
-    // @ts-expect-error an item of another zone
-    particles.free(owner);
-    // @ts-expect-error an item of another zone
-    p.next = owner;
-    // @ts-expect-error an item of another zone
-    owners.at(p.item);
+describe("the memory", () => {
+  test("answers with what the documents say", () => {
+    const uma = Uma.create({ bytes: 1 << 20, workers: 4 });
+    expectTypeOf(uma.buffer).toEqualTypeOf<MemoryBuffer>();
+    expectTypeOf(uma.ticket()).toEqualTypeOf<Ticket>();
+    expectTypeOf(uma.lastFailure).toEqualTypeOf<Failure>();
+    expectTypeOf(uma.verify()).toEqualTypeOf<Verdict>();
+    expectTypeOf(uma.reap(3)).toEqualTypeOf<RecoveryReport | null>();
+    expectTypeOf(uma.detach()).toEqualTypeOf<RecoveryReport>();
+    expectTypeOf(uma.table()).toExtend<Iterable<string>>();
+    expectTypeOf<Uma>().toExtend<Disposable>();
+    expectTypeOf<Zone>().toExtend<Disposable>();
+    expectTypeOf<"NONE" | "EMPTY" | "LIMIT" | "BUSY" | "REFUSED">().toEqualTypeOf<Failure>();
+  });
+
+  test("is made by create or attach, not by new", () => {
+    // @ts-expect-error the constructor is private
+    void new Uma();
+    // @ts-expect-error a ticket is needed
+    void Uma.attach();
+    // @ts-expect-error one of two kinds
+    void Uma.create({ kind: "wasm" });
   });
 });
 
-describe("alloc", () => {
-  test("wants what ctor declares", () => {
-    expectTypeOf(particles.alloc({ x: 1 })).toEqualTypeOf<Item<"particle">>();
-    // @ts-expect-error ctor has a use for it
-    particles.alloc();
-    // @ts-expect-error of another type
-    particles.tryAlloc({ x: "1" });
-    particles.free(0, "why");
-    // @ts-expect-error of another type
-    particles.free(0, 1);
-    uma.open(Owner).alloc();
-  });
-
-  test("of a zone of bytes takes anything", () => {
-    const bytes = uma.open(defineZone("bytes", { size: 8, ctor: (item, arg, views) => void (views.i32[item >> 2] = Number(arg)) }));
-    expectTypeOf(bytes).toExtend<Zone>();
-    expectTypeOf(bytes.alloc(1)).toBeNumber();
-    // @ts-expect-error no fields are known
-    bytes.at(0);
-  });
-});
-
-describe("columns", () => {
-  test("are typed arrays of the fields' kinds; texts have none", () => {
-    expectTypeOf(particles.columns.x).toEqualTypeOf<Column<Float32Array>>();
-    expectTypeOf(particles.columns.pos.a).toEqualTypeOf<Column<Float64Array>>();
-    expectTypeOf(particles.columns.tail).toEqualTypeOf<Column<Uint16Array>>();
-    expectTypeOf(particles.columns).not.toHaveProperty("label");
-    expectTypeOf(Particle.type.offsets.kind).toBeNumber();
-    // @ts-expect-error no such field
-    void Particle.type.offsets.y;
-  });
-});
-
-describe("handles", () => {
-  const Shot = defineZone("shot", { type: struct({ x: f32 }), handles: true, ctor: (q, x: number) => void (q.x = x) });
-  const shots = uma.open(Shot);
-
-  test("are there when they were asked for", () => {
-    expectTypeOf(shots.allocHandle(1)).toEqualTypeOf<Handle<"shot">>();
-    expectTypeOf(shots.get(shots.allocHandle(1))).toEqualTypeOf<Item<"shot">>();
-    expectTypeOf(uma.open(defineZone("t", { size: 8, handles: true })).get(0)).toEqualTypeOf<Item<"t">>();
-    // @ts-expect-error not asked for
-    particles.allocHandle();
-    // @ts-expect-error ctor has a use for an argument
-    shots.allocHandle();
-  });
-
-  test("are not taken for items, nor for another zone's", () => {
-    const handle = shots.allocHandle(1);
-    // @ts-expect-error a handle is no address
-    shots.at(handle);
-    // @ts-expect-error an address is no handle
-    shots.get(shots.alloc(1));
-    // @ts-expect-error another zone's
-    uma.open(defineZone("t", { size: 8, handles: true })).get(handle);
-  });
-
-  test("come with the zone's type", () => {
-    expectTypeOf<ZoneOf<typeof Shot>>().toEqualTypeOf<typeof shots>();
-  });
+test("errors carry a literal code, and perhaps a zone and a number", () => {
+  expectTypeOf<UmaError["code"]>().toEqualTypeOf<UmaErrorCode>();
+  expectTypeOf<"ERR_UMA_DOUBLE_FREE">().toExtend<UmaErrorCode>();
+  expectTypeOf<"ERR_NO_SUCH_CODE">().not.toExtend<UmaErrorCode>();
+  expectTypeOf<UmaError["zone"]>().toEqualTypeOf<string | undefined>();
+  expectTypeOf<UmaError["value"]>().toEqualTypeOf<number | undefined>();
 });

@@ -6,18 +6,20 @@ import {
   INTENT_KEG,
   INTENT_SLAB,
   KEG_HEADER_BYTES,
+  KEG_LIST_FREE,
   KEG_LOCK,
   PAGE_SHIFT,
   PTE_TAG,
   SB_HEAP_ARENA,
   SB_POOL_LOCK,
+  SLAB_INITED,
   SLAB_KEG,
   SLOT_INTENT_DEPTH,
   SLOT_JOURNAL_COUNT,
 } from "../../../src/backend/memory/layout.ts";
 import { codeOf, errorOf } from "../../fixtures/codes.ts";
 import { refuseLocks, rivalOf, whileHeld } from "../../fixtures/floors.ts";
-import { expectSound, give, makeUma, take } from "../../fixtures/zones.ts";
+import { expectSound, give, makeUma, secondWorker, take } from "../../fixtures/zones.ts";
 
 describe("prealloc", () => {
   test.each([0, 1, 63, 64, 65, 1000])(
@@ -208,7 +210,7 @@ describe("a slab that cannot be finished", () => {
     zone.free(zone.alloc());
     const frame = floor.intents.push(INTENT_SLAB);
     floor.cells.i32[frame + INTENT_KEG] = zone.keg;
-    expect(uma.core.kegs.takeSlab(zone.keg, 32, frame)).toBe(true);
+    expect(uma.core.kegs.takeSlab(zone.keg, KEG_LIST_FREE, frame)).toBe(true);
     uma.poll();
     refusals.pop()?.restore();
     uma.poll();
@@ -240,6 +242,33 @@ describe("a slab that cannot be finished", () => {
     expect(codeOf(() => zone.free(address))).toBe("ERR_UMA_ADDRESS");
     expectSound(uma);
   });
+});
+
+test("a slab that a dead worker had in its hands goes back where the hooks are missing, and is made whole where they are", async () => {
+  for (const past of [0, 3, 8]) {
+    const uma = makeUma();
+    const born: number[] = [];
+    const definition = defineZone("handed", { size: 512, init: (item) => void born.push(item), fini: () => undefined });
+    const other = await secondWorker(uma);
+    const { core } = other;
+    const theirs = other.open(definition);
+    theirs.prealloc(8);
+    const frame = core.floor.intents.push(INTENT_SLAB);
+    core.floor.cells.i32[frame + INTENT_KEG] = theirs.keg;
+    expect(core.kegs.takeSlab(theirs.keg, KEG_LIST_FREE, frame)).toBe(true);
+    // Its fini had come down so far.
+    core.floor.cells.i32[(core.floor.cells.i32[frame + INTENT_HEADER] as number) + SLAB_INITED] = past;
+    born.length = 0;
+    expect(uma.reap(other.slot)).toMatchObject({ done: true });
+    expect(uma.verify()).toMatchObject({ ok: true, slabs: 1, items: 8, orphans: 8 - past });
+    const zone = uma.open(definition);
+    zone.free(zone.alloc());
+    expect(born.length).toBe(8 - past);
+    expect(zone.stats().used).toBe(0);
+    zone.reclaim();
+    expect(zone.stats().slabs).toBe(0);
+    expectSound(uma);
+  }
 });
 
 test("no lock is held and no transaction open while a hook runs", () => {

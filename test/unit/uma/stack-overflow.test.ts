@@ -70,6 +70,34 @@ describe("a stack overflow", () => {
   });
 });
 
+describe("an exception in the middle of a prefill", () => {
+  it("that even kept the transaction from being undone hands out nothing twice", () => {
+    const uma = Uma.create({ bytes: 8 * 2 ** 20 });
+    const zone = uma.open(defineZone("prefilled", { size: 64, bucket: 4 }));
+    zone.prealloc(300);
+    const slabs = uma.core.slabs as { take: typeof uma.core.slabs.take };
+    const locks = uma.core.floor.locks as { release: () => void };
+    const { take } = slabs;
+    const { release } = locks;
+    slabs.take = (...given) => {
+      take(...given);
+      throw new RangeError("as a stack overflow would");
+    };
+    locks.release = () => {
+      throw new RangeError("as a stack overflow would");
+    };
+    expect(() => zone.prefill(5)).toThrow(RangeError);
+    Object.assign(slabs, { take });
+    Object.assign(locks, { release });
+    const items = Array.from({ length: 200 }, () => zone.alloc());
+    expect(new Set(items).size).toBe(200);
+    expect(uma.verify().problems).toEqual([]);
+    for (const item of items) zone.free(item);
+    expect(uma.verify().problems).toEqual([]);
+    uma.detach();
+  });
+});
+
 /** An item whose free overflowed may be on its way back already. */
 function tryFree(zone: Zone, item: number): void {
   try {

@@ -1,0 +1,321 @@
+import { describe, expect, test } from "vitest";
+import { defineZone } from "../../../src/index.ts";
+import {
+  KEG_LOCK,
+  LINE_ALLOCS,
+  LINE_REASONS,
+  LINE_TOP,
+  MAX_ZONES,
+  REASON_DYING,
+  REASON_ORPHANS,
+  SB_CONTROL_LOCK,
+  SB_DEAD_LINE,
+  STATE_DEAD,
+  STATE_FREE,
+} from "../../../src/backend/memory/layout.ts";
+import { codeOf, errorOf } from "../../fixtures/codes.ts";
+import { refuseLocks, rivalOf, whileHeld } from "../../fixtures/floors.ts";
+import { expectSound, give, makeUma, secondWorker, take } from "../../fixtures/zones.ts";
+
+const definition = defineZone("zone", { size: 64, bucket: 10 });
+
+describe("destroying a zone", () => {
+  test("with items out is refused with their number; by force it reports them, with their owners", async () => {
+    const uma = makeUma();
+    const zone = uma.open(definition);
+    const other = await secondWorker(uma);
+    const theirs = other.open(definition).alloc();
+    const items = take(zone, 5);
+    expect(errorOf(() => zone.destroy())).toMatchObject({ code: "ERR_UMA_OUTSTANDING", zone: "zone", value: 6 });
+    expect(zone.stats().used).toBe(6);
+    expectSound(uma);
+    const report = zone.destroy({ force: true });
+    expect(report).toMatchObject({ zone: "zone", outstanding: 6 });
+    expect(report.items).toEqual(
+      expect.arrayContaining([{ item: theirs, owner: other.slot }, ...items.map((item) => ({ item, owner: uma.slot }))]),
+    );
+    other.poll();
+    expect(uma.stats().zones).toEqual([]);
+    expect(codeOf(() => zone.free(items[0] as number))).toBe("ERR_UMA_ZONE_CLOSED");
+    expectSound(uma);
+  });
+
+  test("five times under one name leaves not a page more in use than the first time", () => {
+    const uma = makeUma();
+    const inUse = [1, 2, 3, 4, 5].map(() => {
+      const zone = uma.open(definition);
+      give(zone, take(zone, 500));
+      zone.destroy();
+      expectSound(uma);
+      return uma.stats().heapInUse;
+    });
+    expect(new Set(inUse).size).toBe(1);
+  });
+
+  test("an old handle does nothing to the zone that has its id, name and line now", () => {
+    const uma = makeUma();
+    const old = uma.open(definition);
+    const item = old.alloc();
+    old.destroy({ force: true });
+    const next = uma.open(definition);
+    expect([next.id, next.zone]).toEqual([old.id, old.zone]);
+    const items = take(next, 64);
+    expect(items).toContain(item);
+    for (const work of [() => old.free(item), () => old.alloc(), () => old.stats(), () => old.destroy()])
+      expect(codeOf(work)).toBe("ERR_UMA_ZONE_CLOSED");
+    expect(codeOf(() => old.ownerOf(item))).toBe("ERR_UMA_WRONG_ZONE");
+    old.close();
+    expect(next.stats().used).toBe(64);
+    expectSound(uma);
+  });
+
+  test("other openers close it when they look, and then everything refuses; the last one takes it apart", async () => {
+    const uma = makeUma();
+    const zone = uma.open(definition);
+    const other = await secondWorker(uma);
+    const theirs = other.open(definition);
+    give(theirs, take(theirs, 30));
+    zone.destroy();
+    expect(uma.stats().zones.length).toBe(1);
+    expectSound(uma);
+    expect(() => theirs.alloc()).toThrowError(expect.objectContaining({ code: "ERR_UMA_ZONE_CLOSED" }) as Error);
+    expect(theirs.closed).toBe(true);
+    theirs.close();
+    expect(uma.stats().zones).toEqual([]);
+    expectSound(uma);
+  });
+
+  test("closing a zone that somebody else has destroyed meanwhile is no error", async () => {
+    const uma = makeUma();
+    const zone = uma.open(definition);
+    const other = await secondWorker(uma);
+    const theirs = other.open(definition);
+    zone.destroy();
+    theirs.close();
+    expect(uma.stats().zones).toEqual([]);
+    expectSound(uma);
+  });
+
+  test("a late call to close, meant for the zone that was there before, closes nothing", () => {
+    const uma = makeUma();
+    const zone = uma.open(definition);
+    const { i32 } = uma.core.floor.cells;
+    i32[zone.line + LINE_REASONS] = REASON_DYING;
+    i32[zone.line + LINE_TOP] = 0;
+    zone.free(zone.alloc());
+    expect(zone.closed).toBe(false);
+    expect(i32[zone.line + LINE_REASONS]).toBe(0);
+    expectSound(uma);
+  });
+});
+
+describe("while a lock is out of reach", () => {
+  test("a close that cannot be finished is finished later, by poll or by any slow path", () => {
+    for (const finish of ["poll", "alloc", "detach"] as const) {
+      const uma = makeUma();
+      const rival = rivalOf(uma);
+      const other = uma.open(defineZone("other", { size: 64, bucket: 1 }));
+      const zone = uma.open(definition);
+      give(zone, take(zone, 30));
+      whileHeld(rival, uma.core.floor.cells.base + SB_CONTROL_LOCK, () => zone.close());
+      expect([zone.closed, uma.core.closings.length]).toEqual([true, 1]);
+      if (finish === "poll") uma.poll();
+      else if (finish === "alloc") give(other, take(other, 4));
+      else uma.detach();
+      expect(uma.core.closings).toEqual([]);
+      expectSound(uma);
+    }
+  });
+
+  test("a destroy is cut short at any lock, and gone on with: nothing stays behind", () => {
+    for (let nth = 1; nth <= 40; nth++) {
+      const uma = makeUma();
+      const zone = uma.open(defineZone("zone", { size: 512, bucket: 4, fini: () => undefined }));
+      give(zone, take(zone, 60));
+      const refusal = refuseLocks(uma.core.floor, nth, 2);
+      try {
+        zone.destroy();
+      } catch (error) {
+        expect(error).toMatchObject({ code: "ERR_UMA_BUSY" });
+      }
+      refusal.restore();
+      if (!zone.closed) zone.destroy();
+      uma.poll();
+      expect(uma.stats().zones).toEqual([]);
+      expectSound(uma);
+    }
+  });
+
+  test("a zone that was closed halfway and is opened again stays open", () => {
+    const uma = makeUma();
+    const rival = rivalOf(uma);
+    const zone = uma.open(definition);
+    const item = zone.alloc();
+    whileHeld(rival, uma.core.floor.cells.base + SB_CONTROL_LOCK, () => zone.close());
+    const again = uma.open(definition);
+    uma.poll();
+    again.free(item);
+    expect(again.stats().used).toBe(0);
+    expectSound(uma);
+  });
+
+  test("opening answers BUSY, and so does a ticket", () => {
+    const uma = makeUma();
+    whileHeld(rivalOf(uma), uma.core.floor.cells.base + SB_CONTROL_LOCK, () => {
+      expect(errorOf(() => uma.open(definition))).toMatchObject({ code: "ERR_UMA_BUSY", zone: "zone" });
+      expect(codeOf(() => uma.ticket())).toBe("ERR_UMA_BUSY");
+    });
+    uma.open(definition);
+    expectSound(uma);
+  });
+
+  test("a detach says that it is not done and can be called again; disposing leaves the rest to whoever reaps", () => {
+    for (let nth = 1; nth <= 12; nth++) {
+      const uma = makeUma();
+      const zone = uma.open(definition);
+      const items = take(zone, 40);
+      give(zone, items.splice(0, 20));
+      const refusal = refuseLocks(uma.core.floor, nth, 1);
+      const first = uma.detach();
+      refusal.restore();
+      const report = first.done ? first : uma.detach();
+      expect(report.done).toBe(true);
+      expect(report.zones).toMatchObject([{ zone: "zone", kept: 20 }]);
+      expect(uma.core.floor.slots.state(uma.slot)).toBe(STATE_FREE);
+      expectSound(uma);
+    }
+  });
+
+  test("a disposed attachment that could not finish is dead, and another worker recovers it", async () => {
+    const uma = makeUma();
+    const other = await secondWorker(uma);
+    const theirs = other.open(definition);
+    give(theirs, take(theirs, 30));
+    const held = take(theirs, 5);
+    const refusal = refuseLocks(other.core.floor, 1, 1000);
+    other[Symbol.dispose]();
+    refusal.restore();
+    expect(uma.core.floor.slots.state(other.slot)).toBe(STATE_DEAD);
+    expect(uma.reap(other.slot)).toMatchObject({ done: true });
+    expect(uma.core.floor.slots.state(other.slot)).toBe(STATE_FREE);
+    const mine = uma.open(definition);
+    for (const item of held) expect(mine.ownerOf(item)).toBe(127);
+    give(mine, held);
+    expect(mine.stats().used).toBe(0);
+    expectSound(uma);
+  });
+
+  test("a recovery that is cut short at any lock goes on in the same report, and finds everything once", async () => {
+    for (let nth = 1; nth <= 14; nth++) {
+      const uma = makeUma();
+      const mine = uma.open(definition);
+      const other = await secondWorker(uma);
+      const theirs = other.open(definition);
+      give(theirs, take(theirs, 35));
+      const held = take(theirs, 8);
+      const refusal = refuseLocks(uma.core.floor, nth, 1);
+      let report = uma.reap(other.slot);
+      refusal.restore();
+      for (let n = 0; n < 3 && report?.done !== true; n++) report = uma.reap(other.slot);
+      expect(report).toMatchObject({ done: true, zones: [{ zone: "zone", kept: 8 }] });
+      expect(uma.reap(other.slot)).toBe(null);
+      give(mine, held);
+      mine.reclaim();
+      expect(mine.stats()).toMatchObject({ used: 0, slabs: 0 });
+      expectSound(uma);
+    }
+  });
+});
+
+test("orphans that nobody could finish are finished by whoever opens the zone next", () => {
+  const uma = makeUma();
+  let dtors = 0;
+  const policy = defineZone("policy", { size: 64, onDeath: "free", dtor: () => void dtors++ });
+  const zone = uma.open(policy);
+  const rival = rivalOf(uma);
+  const items = take(zone, 6);
+  for (const item of items) zone.transfer(item, rival.slot);
+  zone.close();
+  rival.slots.certify(rival.me);
+  expect(uma.reap(rival.slot)).toMatchObject({ done: true, zones: [{ zone: "policy", orphaned: 6 }] });
+  const again = uma.open(policy);
+  expect((uma.core.floor.cells.i32[again.line + LINE_REASONS] as number) & REASON_ORPHANS).toBe(REASON_ORPHANS);
+  again.free(again.alloc());
+  expect([dtors, again.stats().used]).toEqual([7, 0]);
+  expectSound(uma);
+});
+
+test("a refused first allocation that another worker's call comes across leaves a count of 0, not of 2³¹", () => {
+  const uma = makeUma();
+  const { i32 } = uma.core.floor.cells;
+  const zone = uma.open(
+    defineZone("called", {
+      size: 64,
+      ctor: () => {
+        i32[zone.line + LINE_ALLOCS] = (i32[zone.line + LINE_ALLOCS] as number) | -0x80000000;
+        return false;
+      },
+    }),
+  );
+  expect([zone.tryAlloc(), zone.tryAlloc()]).toEqual([0, 0]);
+  expect(zone.stats()).toMatchObject({ requests: 0, fail: 2 });
+});
+
+test("a bulk allocation that is given up is not counted, even if another worker has called meanwhile", () => {
+  const uma = makeUma();
+  const { i32 } = uma.core.floor.cells;
+  const zone = uma.open(defineZone("bulk", { size: 64, limit: 10 }));
+  zone.free(zone.alloc());
+  for (const before of [1, 5]) {
+    i32[zone.line + LINE_ALLOCS] = before;
+    zone.setMaxAction(() => void (i32[zone.line + LINE_ALLOCS] = (i32[zone.line + LINE_ALLOCS] as number) | -0x80000000));
+    expect(zone.allocBulk(new Int32Array(11))).toBe(false);
+    expect(zone.stats()).toMatchObject({ used: 0, requests: before });
+  }
+  expectSound(uma);
+});
+
+test("the line that closed zones share stays empty and full, whatever is done to them", () => {
+  const uma = makeUma();
+  const { i32, base } = uma.core.floor.cells;
+  const dead = base + SB_DEAD_LINE;
+  const before = i32.slice(dead, dead + 16);
+  const zones = [definition, defineZone("hooked", { size: 64, ctor: () => true, dtor: () => undefined })].map((d) => uma.open(d));
+  for (const zone of zones) {
+    const item = zone.alloc();
+    zone.close();
+    for (const work of [() => zone.alloc(), () => zone.tryAlloc(), () => zone.reclaim()]) expect(codeOf(work)).toBe("ERR_UMA_ZONE_CLOSED");
+    expect(item).toBeGreaterThan(0);
+  }
+  expect([...i32.slice(dead, dead + 16)]).toEqual([...before]);
+  expectSound(uma);
+});
+
+test(`a memory holds ${MAX_ZONES - 1} zones, one more is refused, and all of them can go again`, () => {
+  const uma = makeUma({ bytes: 16 << 20 });
+  const zones = Array.from({ length: MAX_ZONES - 1 }, (_, n) => uma.open(defineZone(`zone ${n}`, { size: 16 })));
+  expect(errorOf(() => uma.open(defineZone("one more", { size: 16 })))).toMatchObject({
+    code: "ERR_UMA_ZONE_TABLE_FULL",
+    zone: "one more",
+    value: MAX_ZONES - 1,
+  });
+  for (const zone of [zones[0], zones[500], zones.at(-1)]) zone?.free(zone.alloc());
+  expectSound(uma);
+  for (const zone of zones) zone.destroy();
+  expect(uma.stats().zones).toEqual([]);
+  uma.open(defineZone("one more", { size: 16 }));
+  expectSound(uma);
+});
+
+test("closing needs the keg's lock for its buckets: until it is had the zone stays open", () => {
+  const uma = makeUma();
+  const zone = uma.open(definition);
+  zone.free(zone.alloc());
+  whileHeld(rivalOf(uma), zone.keg + KEG_LOCK, () =>
+    expect(errorOf(() => zone.close())).toMatchObject({ code: "ERR_UMA_BUSY", zone: "zone" }),
+  );
+  expect(zone.closed).toBe(false);
+  zone.free(zone.alloc());
+  zone.close();
+  expectSound(uma);
+});
