@@ -15,7 +15,8 @@ import { createStatistics, type Statistics } from "./statistics.ts";
 import { createOnlineVerify, type OnlineOptions, type OnlineVerdict } from "./verify-online.ts";
 import { createVerify, type Verdict } from "./verify.ts";
 import { createWaiting } from "./waiting.ts";
-import { createZoneFactory, type ZoneFactory, type ZoneServices } from "./zone.ts";
+import type { ZoneFactory, ZoneServices } from "./zone.ts";
+import { createZoneFactory } from "./zone-classes.ts";
 
 /** The parts of an attachment, above its core. */
 export interface Parts extends ServiceParts {

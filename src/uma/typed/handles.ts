@@ -10,7 +10,7 @@
  * handle kept over 2^30 frees might be taken for good (2^25 in a memory of 2 GiB with 16-byte items).
  *
  * **When it changes**: before a freed item can be anybody's, as the first thing in dtor, or in the hot path of zones without hooks
- * (CountingZone in zone.ts). A worker that dies before that leaves the item allocated, or BUSY: then recovery initialises it anew,
+ * (CountingZone in zone-classes.ts). A worker that dies before that leaves the item allocated, or BUSY: then recovery initialises it anew,
  * and init gives it another generation, too. So an item is never allocated again while its old generation stands.
  *
  * **Items that come and go with their slabs**: the pages were somebody else's in between, so the word says nothing. The zone's

@@ -9,7 +9,7 @@
  * free objects are a list: the one released last is handed out next, while it is still in the processor's cache. (An array of them
  * costs half as much again: each store into it is checked for length and reported to the garbage collector.)
  *
- * Each zone has a class of its own from a factory, with the hooks as constants, for the reason that zone.ts gives.
+ * Each zone has a class of its own from a factory, with the hooks as constants, for the reason that uma/zone-classes.ts gives.
  */
 import { UmaCorruptionError, UmaError, optionError } from "../../backend/memory/errors.ts";
 import type { Argument } from "./handles.ts";
