@@ -4,7 +4,7 @@
  * `createFreebsdUma(uma)` gives the functions for one memory; arguments are in uma.h's order. Pointers are item addresses, NULL
  * is 0. Callbacks may be today's (an int, 0 = done) or those of 2002 (void). Where 2002 and today differ in arguments, both are
  * understood: `uma_zdestroy(zone, M_NOWAIT)` answers EWOULDBLOCK while items are out, `uma_zdestroy(zone)` is today's.
- * What each name maps to, and every deviation with its reason: docs/kpi-uma.md.
+ * What each name maps to, and every deviation with its reason: docs/kpi-map.md.
  */
 import { UmaError } from "../backend/memory/errors.ts";
 import type { AllocPages, FreePages } from "../backend/supplier/page-supplier.ts";

@@ -56,13 +56,13 @@ async function campaignOf(seed: number, peer: boolean): Promise<{ killed: number
 
 // At the same time: a campaign waits for its victims most of the time.
 describe.concurrent("a worker that is killed exactly at a store of the library", () => {
-  test("leaves nothing lost, nothing twice and nobody stuck when it was alone", { timeout: 120_000 }, async ({ expect }) => {
+  test("leaves nothing lost, nothing twice and nobody stuck when it was alone", { timeout: 300_000 }, async ({ expect }) => {
     const { killed, wrong } = await campaignOf(1001, false);
     expect(wrong).toEqual([]);
     expect(killed).toBe(KILLS);
   });
 
-  test("nor when another worker is at work on the same zones", { timeout: 120_000 }, async ({ expect }) => {
+  test("nor when another worker is at work on the same zones", { timeout: 300_000 }, async ({ expect }) => {
     const { killed, wrong } = await campaignOf(1002, true);
     expect(wrong).toEqual([]);
     expect(killed).toBe(KILLS);
