@@ -21,7 +21,7 @@ export interface Effort {
 }
 
 export const FULL: Effort = { processes: 3, slices: 15, scale: 1 };
-export const QUICK: Effort = { processes: 1, slices: 9, scale: 0.4 };
+export const QUICK: Effort = { processes: 1, slices: 7, scale: 0.3 };
 
 const SLICE_MS = 5;
 /** Warming up goes on in slices of so many milliseconds, from so many in all to so many, until it has stopped to help. */

@@ -11,7 +11,7 @@ const AT_4096: readonly string[] = ["4096 lifo", "4096 fifo", "4096 random"];
 /** Churn is measured over slices that have their share of whole collections; and `thing` walks a list of half a million. */
 const CHURN = { sliceMs: 150, maxSlices: 9 };
 const CHURN_PAIRS = 256;
-const CHURN_PAIRS_THING = 2;
+const CHURN_PAIRS_THING = 1;
 
 function cases<T>(name: string, make: (count: number) => Contender<T>, churnPairs = CHURN_PAIRS): Case[] {
   const at = (count: number, loop: (of: Contender<T>) => () => number) => (): BatchProgram => ({ batch: loop(make(count)) });
