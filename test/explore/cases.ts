@@ -10,7 +10,8 @@
  *  3. what is outstanding, orphans aside, is exactly what the living hold;
  *  4. what a dead worker held is an orphan (or was freed by somebody), and there are no more orphans than that, give or take the
  *     one item that each dead worker may have had on its way;
- *  5. every dead worker's slot is free again, at the next generation.
+ *  5. every dead worker's slot is free again, at the next generation;
+ *  6. where nobody died, no worker has been asked for something without its hot path being turned off.
  */
 import { call, note, read, runSync, type Program, type Scenario, type Victim, type WorkerEnd } from "../../tools/explore/index.ts";
 import {
@@ -196,6 +197,7 @@ function checkEnd(c: Case, world: MiniWorld, ends: readonly WorkerEnd[]): void {
   // Handed on, and not yet taken up by a worker whose it is already.
   const adrift = [...limbo].filter((item) => !living.includes(item) && ownerOf(world, item) > 0 && ownerOf(world, item) !== ORPHAN);
   if (new Set(living).size !== living.length) throw new Error(`an item was handed out twice: ${living.join(", ")}`);
+  if (dead === 0) mustBeSeen(world);
   const { outstanding, orphans } = verdict;
   if (!c.loose) {
     const known = living.length + adrift.length;
@@ -204,6 +206,13 @@ function checkEnd(c: Case, world: MiniWorld, ends: readonly WorkerEnd[]): void {
     if (orphans > deadHands + dead + (c.moreOrphans ?? 0)) throw new Error(`${orphans} orphans; the dead held ${deadHands}`);
   }
   c.check?.({ world, ends, outstanding, orphans, living, said });
+}
+
+/** Who is asked for something leaves the hot path at its next free: TOP is 0 while REASONS are given. */
+function mustBeSeen({ lines, i32 }: MiniWorld): void {
+  for (const line of lines) {
+    if (i32[line + layout.LINE_REASONS] !== 0 && i32[line + layout.LINE_TOP] !== 0) throw new Error("a call for attention is not seen");
+  }
 }
 
 /** Slot that an item is marked with: 0 = free, 127 = orphan, −1 = it is no item of any zone. */

@@ -6,8 +6,8 @@
  * (anything) ─init→ BORN ─ctor→ MADE ─dtor→ BORN ─fini→ (gone)
  * ```
  */
-import { note, read, runSync, write, type Scenario } from "../../tools/explore/index.ts";
-import { keeps, pairs, reclaims, scenario, small, warm, type End } from "./cases.ts";
+import { call, note, read, runSync, write, type Scenario } from "../../tools/explore/index.ts";
+import { alloc, keeps, pairs, reclaims, scenario, small, warm, type End, type Work } from "./cases.ts";
 import type { Attachment, Definition, MiniWorld } from "./world.ts";
 
 const BORN = 0x0b0b;
@@ -53,6 +53,19 @@ const refusingInit = function* (item: number, views: Views) {
   return (item & 4095) === 0;
 } as unknown as Hook;
 
+/** Which attachment's views a hook was handed: how it gets at that worker's other zones. */
+const attachments = new WeakMap<object, Attachment>();
+const nesting = function* (item: number, views: Views) {
+  const a = attachments.get(views);
+  if (a !== undefined) {
+    const zone = a.zones[1] as Attachment["zones"][0];
+    const other = yield* call(zone.tryAlloc());
+    if (other === 0) note("bad: an init hook gets no item of another zone");
+    else yield* call(zone.free(other));
+  }
+  yield* write(views.i32, item >> 2, BORN);
+} as unknown as Hook;
+
 // Two items a slab keep the hooks' walks short.
 const size = 2000;
 const full: Definition = small("h", { size, ctor, dtor, init, fini });
@@ -60,6 +73,15 @@ const made: Definition = small("c", { size, ctor, dtor, init });
 const freeing: Definition = small("f", { size, ctor, dtor, init, fini, onDeath: "free" });
 const shy: Definition = small("r", { size, ctor: refusing, dtor, init, fini });
 const barren: Definition = small("b", { size, init: refusingInit, fini });
+
+const outer: Definition = small("n", { size: 4000, init: nesting });
+const inner: Definition = small("i", { size: 4000 });
+
+/** Makes itself known to hooks, and takes an item, for which a slab must be built. */
+const nests: Work = function* (a) {
+  attachments.set(a.core.views, a);
+  yield* alloc(a);
+};
 
 /** At the end: free items are BORN, items in living hands MADE; what is called is called as often as it should be. */
 function states(hasCtor: boolean): (end: End) => void {
@@ -157,6 +179,13 @@ export const scenarios: Scenario[] = [
     works: [keeps(1)],
     kills: 2,
     check: states(true),
+  }),
+  scenario({
+    name: "hooks: init allocates from another zone, one kill",
+    world: { zones: [outer, inner] },
+    works: [nests],
+    kills: 1,
+    quick: true,
   }),
   scenario({
     name: "hooks: ctor refuses, two kills",

@@ -58,6 +58,8 @@ export interface MiniWorld {
   readonly u8: Uint8Array;
   /** Names of the workers' slots; of those not attached at the start, the names that they will have. */
   readonly names: readonly number[];
+  /** Word indices of the workers' cache lines, of all zones. */
+  readonly lines: readonly number[];
   /** Builds a worker's closures over the memory as it was set up. Touches no shared word that others write. */
   attach(worker: number): Attachment;
   /** Builds the closures of a worker that comes later, by the name it was given; it has no zones open yet. */
@@ -149,7 +151,9 @@ export function miniWorld(options: MiniOptions): MiniWorld {
     return { ...build(name), worker: slotOf(name) - 1, zones: [], world };
   }
 
+  const lines = places.flatMap((ofWorker) => ofWorker.flatMap((place) => (place ? [place.line] : [])));
   return Object.assign(world, {
+    lines,
     attach,
     join,
     observer: attachments[observer] as Attachment,

@@ -1,6 +1,8 @@
 /**
- * `explore <scenario module>… [--only text] [--jobs 2] [--seconds n] [--states n] [--quick] [--no-reduce] [--no-merge] [--json file]`
+ * `explore <scenario module>… [--only text] [--jobs 2] [--seconds n] [--states n] [--quick] [--brief] [--no-reduce] [--no-merge] [--json file]`
  * `explore <scenario module> --only name --replay "0*14 K0 1*3"`
+ *
+ * `--brief` neither shortens nor tells a schedule that fails: for those who only want to know whether one does.
  *
  * Theory: a scenario module exports `scenarios`. With several jobs each scenario runs in a process of its own, for the
  * second core and so that one scenario's memory is gone before the next. Exit code 1 when something was violated.
@@ -27,6 +29,7 @@ const { positionals, values } = parseArgs({
     replay: { type: "string" },
     json: { type: "string" },
     quick: { type: "boolean", default: false },
+    brief: { type: "boolean", default: false },
     "no-reduce": { type: "boolean", default: false },
     "no-merge": { type: "boolean", default: false },
   },
@@ -57,7 +60,7 @@ function runHere(scenario: Scenario): Exploration {
     ...(values.seconds ? { maxSeconds: Number(values.seconds) } : {}),
     ...(values.states ? { maxStates: Number(values.states) } : {}),
   });
-  report(scenario, result);
+  report(scenario, result, { brief: values.brief });
   return result;
 }
 
@@ -65,7 +68,7 @@ function runHere(scenario: Scenario): Exploration {
 function runChild(job: Job): Promise<Exploration> {
   const limits = ["seconds", "states"] as const;
   const args = [job.module, "--exact", job.scenario.name, ...limits.flatMap((key) => (values[key] ? [`--${key}`, values[key]] : []))];
-  for (const flag of ["no-reduce", "no-merge"] as const) if (values[flag]) args.push(`--${flag}`);
+  for (const flag of ["brief", "no-reduce", "no-merge"] as const) if (values[flag]) args.push(`--${flag}`);
   const child = fork(fileURLToPath(import.meta.url), args, { stdio: ["ignore", "pipe", "inherit", "ipc"] });
   let output = "";
   let result: Exploration | null = null;

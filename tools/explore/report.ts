@@ -19,10 +19,15 @@ export function summary(result: Exploration): string {
 }
 
 /** Prints a result; of a violation also the shortened schedule, step by step. */
-export function report(scenario: Scenario, result: Exploration, print: (line: string) => void = console.log): void {
+export function report(scenario: Scenario, result: Exploration, options: { brief?: boolean } = {}): void {
+  const print = console.log;
   print(summary(result));
   if (!result.violation) return;
   const { message, script } = result.violation;
+  if (options.brief === true) {
+    print(`  found:    ${message}`);
+    return;
+  }
   const short = shrink(scenario, script, message);
   print(`  found:    ${message}`);
   print(`  schedule: ${formatScript(short)}   (found as ${formatScript(script)})`);

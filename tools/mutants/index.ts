@@ -1,8 +1,8 @@
 /**
  * Theory: a check that has never failed proves nothing. A mutant is the production code with one protocol mistake, made by
  * one exact edit; the detectors (commands that must fail) are run on it until one does. A mutant that survives all of them
- * fails the run, and so does an edit that no longer applies: it would silently test nothing. Before all mutants
- * every detector is run on the unchanged tree, where it must pass, else "caught" would mean nothing either.
+ * fails the run, and so does an edit that no longer applies: it would silently test nothing. A detector that has caught
+ * something is run on the unchanged tree as well, where it must pass, else "caught" would mean nothing either.
  *
  * Detectors find the tree to test in the environment, as ZALLOC_DIST (tools/explore/tree.ts obeys it).
  */
@@ -59,16 +59,25 @@ export async function runMutants(
   options: { jobs?: number; only?: string; print?: (line: string) => void } = {},
 ): Promise<Verdict[]> {
   const print = options.print ?? ((): void => undefined);
-  for (const detector of suite.detectors) {
-    const outcome = await detect(detector, suite.dist, suite.cwd);
-    if (outcome.failed) throw new Error(`detector ${detector.name} fails on the unchanged tree: ${outcome.evidence}`);
-    print(`${detector.name}: passes on the unchanged tree`);
-  }
+  const clean = new Map<Detector, Promise<void>>();
+  const mustPass = (detector: Detector): Promise<void> => {
+    let passed = clean.get(detector);
+    if (!passed) {
+      passed = detect(detector, suite.dist, suite.cwd).then((outcome) => {
+        if (outcome.failed) throw new Error(`detector ${detector.name} fails on the unchanged tree: ${outcome.evidence}`);
+        print(`${detector.name}: passes on the unchanged tree`);
+      });
+      clean.set(detector, passed);
+    }
+    return passed;
+  };
   const queue = suite.mutants.filter((mutant) => mutant.name.includes(options.only ?? ""));
   const verdicts: Verdict[] = [];
   const drain = async (): Promise<void> => {
     for (let mutant = queue.shift(); mutant; mutant = queue.shift()) {
       const verdict = await judge(mutant, suite);
+      const detector = suite.detectors.find(({ name }) => name === verdict.by);
+      if (detector) await mustPass(detector);
       verdicts.push(verdict);
       print(row(verdict));
     }

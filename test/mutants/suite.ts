@@ -1,0 +1,300 @@
+/**
+ * The protocol mistakes that this library's design rules out, one exact edit each on the emitted production tree, and who must
+ * catch them. `npm run mutants` tries them all: a survivor fails the run, and so does an edit that no longer applies.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Detector, Mutant, MutantSuite } from "../../tools/mutants/index.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const dist = join(root, "build/explore");
+
+/** An exploration of the scenarios whose name contains `only`. */
+function explorer(only: string, seconds: number): Detector {
+  const tool = ["tools/explore/cli.ts", "test/explore/scenarios.ts", "--brief", "--only", only, "--seconds", String(seconds)];
+  return { name: `explorer, ${only}`, command: [join(root, "node_modules/.bin/tsx"), ...tool], timeoutMs: 240_000 };
+}
+
+const lock = explorer("lock: two workers, two kills", 20);
+const patience = explorer("lock: undone by its holder", 20);
+const own = explorer("own: alloc and free, two kills", 10);
+const remote = explorer("remote: two frees of the same item, one kill", 10);
+const orphan = explorer("remote: a free against its owner's recovery, one kill", 10);
+const refill = explorer("bucket: refill from a stocked depot, two workers", 10);
+const attention = explorer("attention: two ask", 10);
+const hooks = explorer("hooks: killed inside ctor", 10);
+const freeing = explorer("hooks: a dead worker's items freed", 10);
+const nested = explorer("hooks: init allocates from another zone", 10);
+const fini = explorer("hooks: killed inside fini", 15);
+const born = explorer("slab: born from nothing", 20);
+const race = explorer("recovery: two recoverers race, two kills", 30);
+const tenant = explorer("recovery: late, against the slot's next tenant", 30);
+const ticket = explorer("attach: by ticket, killed at every step, one kill", 15);
+const zone = explorer("zone: destroyed, two kills", 15);
+const crash: Detector = {
+  name: "crash",
+  command: [join(root, "node_modules/.bin/tsx"), "--import", "./test/fixtures/ts-hook.mjs", "tools/crash/cli.ts", "--kills", "200"],
+  timeoutMs: 300_000,
+};
+
+/** Caught within seconds, so that every test run tries them. */
+export const quick: readonly Mutant[] = [
+  {
+    name: "the store comes before its journal entry",
+    file: "src/backend/memory/journal.ts",
+    find: "append(w, i32[w]);\n        i32[w] = value;",
+    replace: "const old = i32[w];\n        i32[w] = value;\n        append(w, old);",
+    expectCaughtBy: lock.name,
+  },
+  {
+    name: "a lock is let go before its dead holder's journal is undone",
+    file: "src/backend/memory/lock.ts",
+    find: "journal.undo(slot);\n        const lock = i32[slot + SLOT_PENDING_LOCK];\n        if (lock === 0)\n            return;",
+    replace:
+      "const lock = i32[slot + SLOT_PENDING_LOCK];\n        if (lock === 0) {\n            journal.undo(slot);\n            return;\n        }\n        if ((Atomics.load(i32, lock) & ~LOCK_WAITERS) === name)\n            Atomics.store(i32, lock, 0);\n        journal.undo(slot);",
+    expectCaughtBy: lock.name,
+  },
+  {
+    name: "the mark is cleared before the bucket is raised in free",
+    file: "src/uma/zone.ts",
+    find: "if (u8[m] === ME && (sp & 255) < i32[c + 1]) {\n                        i32[sp + 1] = p;",
+    replace: "if (u8[m] === ME && (sp & 255) < i32[c + 1]) {\n                        u8[m] = 0;\n                        i32[sp + 1] = p;",
+    expectCaughtBy: own.name,
+  },
+  {
+    name: "the marks of what lies in buckets are not cleared before the scan",
+    file: "src/uma/recovery.ts",
+    find: "clearBucketMarks(line, keg, deadSlot);",
+    replace: ";",
+    expectCaughtBy: own.name,
+  },
+  {
+    name: "a remote free claims without compare-exchange",
+    file: "src/uma/items.ts",
+    find: "const found = Atomics.compareExchange(u8, mark, seen, slot | MARK_BUSY);",
+    replace: "const found = seen;\n            u8[mark] = slot | MARK_BUSY;",
+    expectCaughtBy: remote.name,
+  },
+  {
+    name: "a half-built item is run through dtor",
+    file: "src/uma/recovery.ts",
+    find: "if ((value & MARK_BUSY) !== 0) {",
+    replace: "if (false) {",
+    expectCaughtBy: freeing.name,
+  },
+  {
+    name: "a hook runs under the keg's lock",
+    file: "src/uma/keg.ts",
+    find: "const inited = initItems(handle, slab);\n        if (inited !== OK)\n            return inited;\n        if (!locks.acquire(keg + KEG_LOCK, patienceMs))\n            return BUSY;\n        try {",
+    replace:
+      "if (!locks.acquire(keg + KEG_LOCK, patienceMs))\n            return BUSY;\n        try {\n            const inited = initItems(handle, slab);\n            if (inited !== OK)\n                return inited;",
+    expectCaughtBy: nested.name,
+  },
+  {
+    name: "the slot's generation is not raised",
+    file: "src/backend/memory/slots.ts",
+    find: "stateWord((generation + 1) & GENERATION_MASK, STATE_FREE)",
+    replace: "stateWord(generation & GENERATION_MASK, STATE_FREE)",
+    expectCaughtBy: own.name,
+  },
+];
+
+/** Those that take longer to be found. */
+const slow: readonly Mutant[] = [
+  {
+    name: "an entry counts before it is written",
+    file: "src/backend/memory/journal.ts",
+    find: "i32[ENTRIES + 2 * n] = where;\n        i32[ENTRIES + 2 * n + 1] = old;\n        i32[COUNT] = n + 1;",
+    replace: "i32[COUNT] = n + 1;\n        i32[ENTRIES + 2 * n] = where;\n        i32[ENTRIES + 2 * n + 1] = old;",
+    expectCaughtBy: lock.name,
+  },
+  {
+    name: "the journal is undone forwards",
+    file: "src/backend/memory/journal.ts",
+    find: "for (let n = i32[ofSlot + SLOT_JOURNAL_COUNT] - 1; n >= 0; n--) {",
+    replace: "for (let n = 0; n < i32[ofSlot + SLOT_JOURNAL_COUNT]; n++) {",
+    expectCaughtBy: born.name,
+  },
+  {
+    name: "what was not committed is undone after the unlock",
+    file: "src/backend/memory/lock.ts",
+    find: "if (i32[SLOT + SLOT_JOURNAL_COUNT] !== 0)\n            journal.undo(SLOT);\n        if ((Atomics.exchange(i32, lock, 0) & LOCK_WAITERS) !== 0)\n            Atomics.notify(i32, lock, 1);",
+    replace:
+      "if ((Atomics.exchange(i32, lock, 0) & LOCK_WAITERS) !== 0)\n            Atomics.notify(i32, lock, 1);\n        if (i32[SLOT + SLOT_JOURNAL_COUNT] !== 0)\n            journal.undo(SLOT);",
+    expectCaughtBy: patience.name,
+  },
+  {
+    name: "the pending lock is noted after the compare-exchange",
+    file: "src/backend/memory/lock.ts",
+    find: "i32[PENDING] = lock;\n        if (Atomics.compareExchange(i32, lock, 0, me) === 0) {",
+    replace: "if (Atomics.compareExchange(i32, lock, 0, me) === 0) {\n            i32[PENDING] = lock;",
+    expectCaughtBy: lock.name,
+  },
+  {
+    name: "a wait without a time-out",
+    file: "src/backend/memory/lock.ts",
+    find: "Atomics.wait(i32, lock, asleep, NAP_MS);",
+    replace: "Atomics.wait(i32, lock, asleep);",
+    expectCaughtBy: lock.name,
+  },
+  {
+    name: "recovery lets go whatever lock is pending, whoever holds it",
+    file: "src/backend/memory/lock.ts",
+    find: "if ((word & ~LOCK_WAITERS) !== name)\n                break;",
+    replace: "",
+    expectCaughtBy: lock.name,
+  },
+  {
+    name: "the mark is stored after the commit in alloc",
+    file: "src/uma/zone.ts",
+    find: "return this.allocSlow(true) | 0;\n        }\n        tryAlloc() {\n            const c = this.line;\n            const sp = i32[c];\n            const n = i32[c + 2];\n            if ((((sp & 255) - 8) | n) >= 0) {\n                const p = i32[sp];\n                u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;\n                i32[c] = sp - 1;",
+    replace:
+      "return this.allocSlow(true) | 0;\n        }\n        tryAlloc() {\n            const c = this.line;\n            const sp = i32[c];\n            const n = i32[c + 2];\n            if ((((sp & 255) - 8) | n) >= 0) {\n                const p = i32[sp];\n                i32[c] = sp - 1;\n                u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;",
+    expectCaughtBy: own.name,
+  },
+  {
+    name: "an item whose owner died is refused to the freer that lost the race",
+    file: "src/uma/items.ts",
+    find: "if (seen !== MARK_ORPHAN)\n                break;",
+    replace: "break;",
+    expectCaughtBy: orphan.name,
+  },
+  {
+    name: "the bucket's owner stays the depot",
+    file: "src/uma/cache.ts",
+    find: "set(bucket + BUCKET_OWNER, me);\n        const old = i32[line + LINE_SP];",
+    replace: "const old = i32[line + LINE_SP];",
+    expectCaughtBy: refill.name,
+  },
+  {
+    name: "a bucket goes to the depot in one transaction and leaves its line after it",
+    file: "src/uma/cache.ts",
+    find: "set(word, none);\n                commit();",
+    replace: "commit();\n                i32[word] = none;",
+    expectCaughtBy: own.name,
+  },
+  {
+    name: "calls that come while TOP is restored are covered up",
+    file: "src/uma/cache.ts",
+    find: "if (top !== 0 && Atomics.load(i32, z.line + LINE_REASONS) !== 0)\n            i32[z.line + LINE_TOP] = 0;",
+    replace: "",
+    expectCaughtBy: attention.name,
+  },
+  {
+    name: "pages are handed out before the intent names them",
+    file: "src/backend/vmem/heap.ts",
+    find: "if (intent !== 0)\n                set(intent, address);\n            commit();",
+    replace: "commit();\n            if (intent !== 0)\n                i32[intent] = address;",
+    expectCaughtBy: born.name,
+  },
+  {
+    name: "the intent is cleared before the pages are back",
+    file: "src/backend/vmem/heap.ts",
+    find: "function free(address, intent) {\n",
+    replace: "function free(address, intent) {\n        if (intent !== 0)\n            i32[intent] = 0;\n",
+    expectCaughtBy: fini.name,
+  },
+  {
+    name: "the count of initialised items is lowered after fini",
+    file: "src/uma/keg.ts",
+    find: "i32[slab + SLAB_INITED] = n;\n                // Outstanding in a zone that was destroyed by force: somebody may still be using it.\n                if (((i32[slab + SLAB_BITS + (n >>> 5)] >>> (n & 31)) & 1) === 0)\n                    continue;\n                try {\n                    fini(start + n * rsize, views);",
+    replace:
+      "if (((i32[slab + SLAB_BITS + (n >>> 5)] >>> (n & 31)) & 1) === 0)\n                    continue;\n                try {\n                    fini(start + n * rsize, views);\n                    i32[slab + SLAB_INITED] = n;",
+    expectCaughtBy: fini.name,
+  },
+  {
+    name: "the page table forgets a slab that the intent still calls one",
+    file: "src/uma/keg.ts",
+    find: "i32[frame + INTENT_SPARE] = 0;\n            for (let n = i32[frame + INTENT_PAGES] - 1; n >= 0; n--)\n                i32[pageTable + ((first + n) << 2) + PTE_TAG] = 0;",
+    replace:
+      "for (let n = i32[frame + INTENT_PAGES] - 1; n >= 0; n--)\n                i32[pageTable + ((first + n) << 2) + PTE_TAG] = 0;\n            i32[frame + INTENT_SPARE] = 0;",
+    expectCaughtBy: fini.name,
+  },
+  {
+    name: "a dead recoverer is never replaced",
+    file: "src/backend/memory/slots.ts",
+    find: "if (other !== 0 && (isLive(other) || isCut(other)))",
+    replace: "if (other !== 0)",
+    expectCaughtBy: own.name,
+  },
+  {
+    name: "a dead recoverer is replaced while its own transaction is open",
+    file: "src/uma/recovery.ts",
+    find: "if (!locks.settle(slots.reaper(name)))\n            return false;\n        if (!slots.claim(name, me)) {",
+    replace:
+      "const cut = slots.reaper(name);\n        if (cut !== 0 && slots.isCut(cut))\n            Atomics.compareExchange(i32, slots.wordOf(slotOf(name)) + 2, cut, 0);\n        if (!slots.claim(name, me)) {",
+    expectCaughtBy: race.name,
+  },
+  {
+    name: "whoever is in the slot is certified, whatever the generation",
+    file: "src/backend/memory/slots.ts",
+    find: "const before = stateWord(generation, from);\n        return",
+    replace: "const before = stateWord(stateGeneration(Atomics.load(i32, wordOf(slotOf(name)) + SLOT_STATE)), from);\n        return",
+    expectCaughtBy: tenant.name,
+  },
+  {
+    name: "the slot is free before its openings have ended",
+    file: "src/uma/recovery.ts",
+    find: "endOpenings(at, name) !== OK ||",
+    replace: "(slots.retire(name), endOpenings(at, name)) !== OK ||",
+    expectCaughtBy: own.name,
+  },
+  {
+    name: "a dead worker's children are certified last",
+    file: "src/uma/recovery.ts",
+    find: "locks.salvage(name);\n        certifyChildren(name);",
+    replace: "locks.salvage(name);",
+    expectCaughtBy: ticket.name,
+  },
+  {
+    name: "a dying zone whose closer died is left as it is",
+    file: "src/uma/recovery.ts",
+    find: "i32[zone + ZONE_CLOSER] === name && !closing.takeOver(name, zone)",
+    replace: "i32[zone + ZONE_CLOSER] === name && false",
+    expectCaughtBy: zone.name,
+  },
+  {
+    name: "a ctor's item is not BUSY while it is being made",
+    file: "src/uma/zone.ts",
+    find: "u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = MINE_BUSY;\n                    i32[c] = sp - 1;\n                    i32[c + 2] = n + 1;\n                    return this.construct(p, arg, false) | 0;",
+    replace:
+      "u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;\n                    i32[c] = sp - 1;\n                    i32[c + 2] = n + 1;\n                    return this.construct(p, arg, false) | 0;",
+    expectCaughtBy: hooks.name,
+  },
+];
+
+/** Builds the tree once for a process. */
+if (process.env["ZALLOC_BUILT"] === undefined || !existsSync(dist)) {
+  execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", join(root, "tsconfig.build.json"), "--outDir", dist], { stdio: "inherit" });
+  process.env["ZALLOC_BUILT"] = "1";
+}
+
+const detectors: readonly Detector[] = [
+  lock,
+  patience,
+  own,
+  remote,
+  orphan,
+  refill,
+  attention,
+  hooks,
+  freeing,
+  nested,
+  fini,
+  born,
+  race,
+  tenant,
+  ticket,
+  zone,
+  crash,
+];
+
+export const suite: MutantSuite = { dist, cwd: root, detectors, mutants: [...quick, ...slow] };
+
+/** The quick ones, with those who catch them. */
+export const quickSuite: MutantSuite = {
+  ...suite,
+  mutants: quick,
+  detectors: detectors.filter((detector) => quick.some((mutant) => mutant.expectCaughtBy === detector.name)),
+};
