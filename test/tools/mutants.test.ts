@@ -22,6 +22,17 @@ describe("mutants", () => {
     expect(verdicts.map((v) => v.outcome)).toEqual(["survived", "does not apply", "does not apply"]);
   });
 
+  test("a detector that fails without finding anything is no catch", async () => {
+    const detectors = [
+      {
+        name: "broken",
+        command: ["node", "-e", "console.log('no such file'); process.exit(1)"] as [string, string, string],
+        says: /found:/,
+      },
+    ];
+    await expect(runMutants({ ...suite, detectors })).rejects.toThrow("detector broken broke: no such file");
+  });
+
   test("a detector that fails on the unchanged tree makes the run worthless", async () => {
     const detectors = [{ name: "broken", command: ["node", "-e", "process.exit(1)"] as [string, ...string[]] }];
     await expect(runMutants({ ...suite, detectors })).rejects.toThrow(/fails on the unchanged tree/);

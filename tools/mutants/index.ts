@@ -27,6 +27,8 @@ export interface Detector {
   /** Program and arguments; exit code 0 = all is well. */
   readonly command: readonly [string, ...string[]];
   readonly timeoutMs?: number;
+  /** What its output says when it has found something. A failure without it is the detector's own, and stops the run. */
+  readonly says?: RegExp;
 }
 
 export interface MutantSuite {
@@ -143,7 +145,12 @@ function detect(detector: Detector, dist: string, cwd: string | undefined): Prom
     child.once("error", reject);
     child.once("close", (code) => {
       clearTimeout(timer);
-      resolve({ failed: late || code !== 0, evidence: late ? "did not end in time" : evidenceOf(output) });
+      const failed = late || code !== 0;
+      if (failed && !late && detector.says !== undefined && !detector.says.test(output)) {
+        reject(new Error(`detector ${detector.name} broke: ${evidenceOf(output)}`));
+        return;
+      }
+      resolve({ failed, evidence: late ? "did not end in time" : evidenceOf(output) });
     });
   });
 }
