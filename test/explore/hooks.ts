@@ -7,7 +7,7 @@
  * ```
  */
 import { call, note, read, runSync, write, type Scenario } from "../../tools/explore/index.ts";
-import { alloc, keeps, pairs, reclaims, scenario, small, warm, type End, type Work } from "./cases.ts";
+import { alloc, keeps, layout, pairs, reclaims, scenario, small, warm, type End, type Work } from "./cases.ts";
 import type { Attachment, Definition, MiniWorld } from "./world.ts";
 
 const BORN = 0x0b0b;
@@ -58,6 +58,7 @@ const attachments = new WeakMap<object, Attachment>();
 const nesting = function* (item: number, views: Views) {
   const a = attachments.get(views);
   if (a !== undefined) {
+    if ((yield* read(a.world.i32, a.core.floor.slotWord + layout.SLOT_PENDING_LOCK)) !== 0) note("bad: a hook runs while a lock is held");
     const zone = a.zones[1] as Attachment["zones"][0];
     const other = yield* call(zone.tryAlloc());
     if (other === 0) note("bad: an init hook gets no item of another zone");

@@ -14,7 +14,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { explore, type Exploration } from "./explorer.ts";
 import { replay } from "./replay.ts";
-import { report } from "./report.ts";
+import { report, table } from "./report.ts";
 import type { Scenario } from "./scenario.ts";
 import { parseScript } from "./script.ts";
 
@@ -103,6 +103,7 @@ if (parallel > 1 && jobs.length > 1) {
 if (process.send && results[0]) process.send(results[0]);
 if (values.json) writeFileSync(values.json, `${JSON.stringify(results, null, 1)}\n`);
 if (!process.send) {
+  if (results.length > 1) console.log(table(results));
   const states = results.reduce((sum, result) => sum + result.states, 0);
   const violated = results.filter((result) => result.outcome === "violated").length;
   const bounded = results.filter((result) => result.outcome === "bounded").length;

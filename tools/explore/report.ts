@@ -18,6 +18,24 @@ export function summary(result: Exploration): string {
   ].join(" ");
 }
 
+/** All results as a table: what was covered, and what bounds the claim. */
+export function table(results: readonly Exploration[]): string {
+  const rows = results.map((r) => [
+    r.scenario,
+    r.outcome === "bounded" ? `bounded: ${r.bounds.join(", ")}` : r.outcome,
+    n(r.states),
+    n(r.steps),
+    n(r.schedules),
+    r.seconds.toFixed(1),
+  ]);
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  return [
+    line(["scenario", "outcome", "states", "steps", "ends checked", "seconds"]),
+    "|---|---|---:|---:|---:|---:|",
+    ...rows.map(line),
+  ].join("\n");
+}
+
 /** Prints a result; of a violation also the shortened schedule, step by step. */
 export function report(scenario: Scenario, result: Exploration, options: { brief?: boolean } = {}): void {
   const print = console.log;
