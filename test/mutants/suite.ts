@@ -58,7 +58,7 @@ export const quick: readonly Mutant[] = [
   },
   {
     name: "the mark is cleared before the bucket is raised in free",
-    file: "src/uma/zone.ts",
+    file: "src/uma/zone-classes.ts",
     find: "if (u8[m] === ME && (sp & 255) < i32[c + 1]) {\n                        i32[sp + 1] = p;",
     replace: "if (u8[m] === ME && (sp & 255) < i32[c + 1]) {\n                        u8[m] = 0;\n                        i32[sp + 1] = p;",
     expectCaughtBy: own.name,
@@ -148,10 +148,10 @@ const slow: readonly Mutant[] = [
   },
   {
     name: "the mark is stored after the commit in alloc",
-    file: "src/uma/zone.ts",
-    find: "return this.allocSlow(true) | 0;\n        }\n        tryAlloc() {\n            const c = this.line;\n            const sp = i32[c];\n            const n = i32[c + 2];\n            if ((((sp & 255) - 8) | n) >= 0) {\n                const p = i32[sp];\n                u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;\n                i32[c] = sp - 1;",
+    file: "src/uma/zone-classes.ts",
+    find: "return take(this, ME, true) | 0;\n        }\n        tryAlloc() {\n            const c = this.line;\n            const sp = i32[c];\n            const n = i32[c + 2];\n            if ((((sp & 255) - 8) | n) >= 0) {\n                const p = i32[sp];\n                u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;\n                i32[c] = sp - 1;",
     replace:
-      "return this.allocSlow(true) | 0;\n        }\n        tryAlloc() {\n            const c = this.line;\n            const sp = i32[c];\n            const n = i32[c + 2];\n            if ((((sp & 255) - 8) | n) >= 0) {\n                const p = i32[sp];\n                i32[c] = sp - 1;\n                u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;",
+      "return take(this, ME, true) | 0;\n        }\n        tryAlloc() {\n            const c = this.line;\n            const sp = i32[c];\n            const n = i32[c + 2];\n            if ((((sp & 255) - 8) | n) >= 0) {\n                const p = i32[sp];\n                i32[c] = sp - 1;\n                u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;",
     expectCaughtBy: own.name,
   },
   {
@@ -257,7 +257,7 @@ const slow: readonly Mutant[] = [
   },
   {
     name: "a ctor's item is not BUSY while it is being made",
-    file: "src/uma/zone.ts",
+    file: "src/uma/zone-classes.ts",
     find: "u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = MINE_BUSY;\n                    i32[c] = sp - 1;\n                    i32[c + 2] = n + 1;\n                    return this.construct(p, arg, false) | 0;",
     replace:
       "u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;\n                    i32[c] = sp - 1;\n                    i32[c + 2] = n + 1;\n                    return this.construct(p, arg, false) | 0;",
