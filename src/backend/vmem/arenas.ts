@@ -93,7 +93,7 @@ export interface Arenas {
   list(): string[];
 }
 
-/** What the floors above need beside. @internal */
+/** What the floors above need beside. */
 export interface ArenaSystem extends Arenas {
   /** Completes frames that this worker had to leave; set by whoever knows all kinds of frames. */
   hooks: { finishFrames: () => void; quantumCache: ((arena: ArenaHandle) => QuantumCache | null) | null };
