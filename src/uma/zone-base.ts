@@ -29,7 +29,7 @@ export function createZoneBase(core: Core, services: ZoneServices, slow: SlowPat
   const MINE_BUSY = slot | MARK_BUSY;
   const bulk = createBulk(core);
 
-  const { enter, prepare, guarded, put, isMine, finishOwnFree, runDtor, markIndex, notSmr } = slow;
+  const { enter, prepare, guarded, put, quickMark, claimOther, finishOwnFree, runDtor, markIndex, notSmr } = slow;
 
   /**
    * What all zones have; the hot methods are in the classes below.
@@ -277,9 +277,18 @@ export function createZoneBase(core: Core, services: ZoneServices, slow: SlowPat
     freeSlow(p: number, dtor: Dtor | null, arg: unknown): void {
       if (p === 0) return;
       enter(this);
-      if (dtor === null && isMine(this, p)) {
-        finishOwnFree(this, p);
-        return;
+      const quick = quickMark(this, p);
+      if (quick !== 0) {
+        const isMine = u8[quick] === slot;
+        if (isMine && dtor === null) {
+          finishOwnFree(this, p);
+          return;
+        }
+        if (!isMine && claimOther(quick)) {
+          f64[(this.line + LINE_REMOTE) >> 1]++;
+          runDtor(this, p, dtor, arg);
+          return;
+        }
       }
       const mark = items.check(this, p);
       if (!this.checks) {

@@ -48,8 +48,10 @@ export interface SlowPath {
   readonly uncountAlloc: (z: Zone) => void;
   /** Puts an item that is this worker's into a bucket or its slab. @returns false when a lock was out of reach. */
   readonly put: (z: Zone, p: number) => boolean;
-  /** Whether nothing is wrong with freeing `p` but that the bucket is full: the hot path's checks once more. */
-  readonly isMine: (z: Zone, p: number) => boolean;
+  /** The hot path's checks of an address once more. @returns the byte index of its mark; 0 = something is wrong. */
+  readonly quickMark: (z: Zone, p: number) => number;
+  /** Claims another worker's item for being freed, by its mark. @returns false when something is wrong. */
+  readonly claimOther: (mark: number) => boolean;
   /** The end of a free without dtor of an item that is marked this worker's. */
   readonly finishOwnFree: (z: Zone, p: number) => void;
   /** The end of every other free: the item is BUSY in this worker's name and done with dtor. Never fails. */
@@ -67,7 +69,6 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
   const { i32, u8 } = core.floor.cells;
   const { caches, views, unfinished } = core;
   const { locks, slot, slotWord } = core.floor;
-  const ME = slot;
   const MINE_BUSY = slot | MARK_BUSY;
   const PAGE_LIMIT = core.floor.cells.base + SB_PAGE_LIMIT;
   const DEAD_LINE = core.floor.cells.base + SB_DEAD_LINE;
@@ -255,11 +256,17 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
     }
   }
 
-  /** Whether nothing is wrong with freeing `p` but that the bucket is full: the hot path's checks once more. */
-  function isMine(z: Zone, p: number): boolean {
-    if (!z.checks || (p | 0) !== p || (p - LOW) >>> 0 >= SPAN) return false;
+  /** The hot path's checks of an address once more. @returns the byte index of its mark, 0 when {@link Items.check} is to say what is wrong. */
+  function quickMark(z: Zone, p: number): number {
+    if (!z.checks || (p | 0) !== p || (p - LOW) >>> 0 >= SPAN) return 0;
     const e = ((p >>> 12) << 2) + PT;
-    return i32[e] === z.tag && (p & z.unitMask) === 0 && u8[(i32[e + PTE_DELTA] + (p >> z.shift)) | 0] === ME;
+    return i32[e] === z.tag && (p & z.unitMask) === 0 ? (i32[e + PTE_DELTA] + (p >> z.shift)) | 0 : 0;
+  }
+
+  /** Claims another worker's item for being freed, as {@link Items.claim} does. @returns false when that is to say what is wrong. */
+  function claimOther(m: number): boolean {
+    const seen = u8[m];
+    return seen !== MARK_FREE && (seen & MARK_BUSY) === 0 && Atomics.compareExchange(u8, m, seen, MINE_BUSY) === seen;
   }
 
   /** The end of a free without dtor of an item that is this worker's: it is not touched until there is a place for it. */
@@ -318,7 +325,8 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
     take,
     uncountAlloc,
     put,
-    isMine,
+    quickMark,
+    claimOther,
     finishOwnFree,
     finishFree,
     runDtor,
