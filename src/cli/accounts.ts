@@ -42,7 +42,8 @@ export function settleAccounts(uma: Uma, malloc: Malloc, plan: Plan, board: Boar
     if (p !== ADDRESS_NONE && p !== ADDRESS_NEVER) made++;
     if (p <= 0) continue;
     const inHand = id === handled || id === handledOld;
-    if (!isAllocation(malloc, p)) {
+    // What it had in hand may be freed and already be somebody else's: then the table shows the address twice.
+    if (!isAllocation(malloc, p) || (inHand && addresses.some((other, at) => other === p && at !== id))) {
       if (inHand) missingInHand++;
       else missing++;
       continue;
