@@ -14,7 +14,7 @@ export {
 } from "./backend/supplier/page-supplier.ts";
 export type { DeathPolicy, ZoneDefinition, ZoneOptions } from "./uma/definition.ts";
 export type { Ctor, Dtor, Fini, Init, Views } from "./uma/hooks.ts";
-export { type Malloc, createMalloc } from "./uma/malloc/malloc.ts";
+export { type Malloc, type MallocOptions, createMalloc } from "./uma/malloc/malloc.ts";
 export type { ClassStatistics, MallocStatistics } from "./uma/malloc/statistics.ts";
 export type { ItemList } from "./uma/bulk.ts";
 export type { WarningOptions } from "./uma/limits.ts";

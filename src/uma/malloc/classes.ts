@@ -9,7 +9,7 @@
  * zones.
  */
 import { BUCKET_MAX_ITEMS } from "../../backend/memory/layout.ts";
-import { defineZone, type ZoneDefinition } from "../definition.ts";
+import { type DeathPolicy, defineZone, type ZoneDefinition } from "../definition.ts";
 
 /** Largest size that comes from a zone, bytes. */
 export const SMALL_MAX_BYTES = 8192;
@@ -57,7 +57,7 @@ export function bucketItems(size: number): number {
 /** Items of the depot of such a class: what is more goes back to the slabs, where it can become whole pages again. */
 export const DEPOT_BUCKETS = 4;
 
-/** The classes' zones, in the order of CLASS_SIZES: every thread imports the same ones. */
-export const CLASS_ZONES: readonly ZoneDefinition[] = CLASS_SIZES.map((size) =>
-  defineZone(`${ZONE_PREFIX}${size}`, { size, maxCache: DEPOT_BUCKETS * bucketItems(size) }),
-);
+/** The classes' zones, in the order of CLASS_SIZES: every thread uses the same ones, and so the same policy. */
+export function classZones(onDeath: DeathPolicy): readonly ZoneDefinition[] {
+  return CLASS_SIZES.map((size) => defineZone(`${ZONE_PREFIX}${size}`, { size, maxCache: DEPOT_BUCKETS * bucketItems(size), onDeath }));
+}

@@ -15,12 +15,12 @@
  */
 import { optionError, UmaError } from "../../backend/memory/errors.ts";
 import { KEG_TAG, KEG_ZONE, PAGE_BYTES, PAGE_SHIFT, PTE_SLAB, PTE_TAG, SLAB_KEG } from "../../backend/memory/layout.ts";
-import type { ZoneDefinition } from "../definition.ts";
+import type { DeathPolicy, ZoneDefinition } from "../definition.ts";
 import { BUSY, EMPTY } from "../outcome.ts";
 import type { Uma } from "../uma.ts";
 import type { Zone } from "../zone.ts";
 import { BLOCK_BUSY, NO_BLOCK, createBlocks } from "./blocks.ts";
-import { CLASS_OF, CLASS_SHIFT, CLASS_SIZES, CLASS_ZONES, SMALL_MAX_BYTES, ZONE_PREFIX } from "./classes.ts";
+import { CLASS_OF, CLASS_SHIFT, CLASS_SIZES, SMALL_MAX_BYTES, ZONE_PREFIX, classZones } from "./classes.ts";
 import { type MallocStatistics, mallocStatistics } from "./statistics.ts";
 import { createThrift } from "./thrift.ts";
 
@@ -54,6 +54,12 @@ export interface Malloc {
    * @param align - a power of two up to a page.
    */
   alignedAlloc(align: number, size: number): number;
+  /**
+   * Opens the zones of all classes here and now, not each when it is first needed: so that an allocation of any class needs no
+   * records when memory is short, and so that this thread can finish whatever a dead worker leaves in any of them.
+   * @throws UmaError ERR_UMA_EMPTY, ERR_UMA_BUSY; what is open stays so.
+   */
+  openClasses(): void;
   /** Gives unused slabs of all classes back to the heap. @returns whether there were any. */
   trim(): boolean;
   /** Figures per size class, and of the large blocks; of all threads. */
@@ -66,8 +72,22 @@ const TAG_ENTRIES = 1024;
 const SHRINK = 2;
 const LEAST_BYTES = CLASS_SIZES[0] as number;
 
-/** malloc for this thread's attachment `uma`. */
-export function createMalloc(uma: Uma): Malloc {
+export interface MallocOptions {
+  /**
+   * What becomes of a dead worker's allocations of up to 8192 bytes: "keep" (default: reported, and outstanding until someone
+   * frees them, for another thread may use them) or "free" (as when a process ends). Larger ones are kept and reported either
+   * way: `report.blocks`, each of which anyone may {@link Malloc.free}. All threads of a memory say the same: a zone of the other
+   * policy is refused, ERR_UMA_ZONE_MISMATCH.
+   */
+  readonly onDeath?: DeathPolicy;
+}
+
+/**
+ * malloc for this thread's attachment `uma`.
+ * @throws UmaError ERR_UMA_OPTION.
+ */
+export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
+  const zones = classZones(options.onDeath ?? "keep");
   const { core } = uma;
   const { floor, heap, items, caches, kegs } = core;
   const { i32, u8 } = floor.cells;
@@ -87,7 +107,7 @@ export function createMalloc(uma: Uma): Malloc {
   function zoneOf(index: number): Zone {
     const known = byClass[index] ?? null;
     if (known !== null && !known.closed) return known;
-    const zone = uma.open(CLASS_ZONES[index] as ZoneDefinition);
+    const zone = uma.open(zones[index] as ZoneDefinition);
     zone.supplier = thrift.supplier;
     const old = known === null ? -1 : opened.indexOf(known);
     if (old >= 0) opened.splice(old, 1);
@@ -242,6 +262,10 @@ export function createMalloc(uma: Uma): Malloc {
         if ((CLASS_SIZES[index] as number) % align === 0) return allocItem(index);
       }
       return allocBlock(pagesFor(size));
+    }
+
+    openClasses(): void {
+      for (let index = 0; index < CLASS_SIZES.length; index++) zoneOf(index);
     }
 
     trim(): boolean {

@@ -1,8 +1,10 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { UmaError } from "../../../../src/backend/memory/errors.ts";
 import { PAGE_BYTES, SB_ZONE_SERIAL } from "../../../../src/backend/memory/layout.ts";
 import { defineZone, type ZoneDefinition } from "../../../../src/uma/definition.ts";
-import { CLASS_ZONES } from "../../../../src/uma/malloc/classes.ts";
+import { classZones } from "../../../../src/uma/malloc/classes.ts";
 import { type Malloc, createMalloc } from "../../../../src/uma/malloc/malloc.ts";
 import { Uma } from "../../../../src/uma/uma.ts";
 
@@ -268,7 +270,7 @@ describe("free", () => {
 test("a class whose bounds have grown with its items can be opened, used and freed from by others", () => {
   const items = Array.from({ length: 20_000 }, () => heap.malloc(100));
   expect(uma.stats().zones.find((z) => z.name === "malloc-112")?.bucketSize).toBeGreaterThan(100);
-  uma.open(CLASS_ZONES.find((d) => d.size === 112) as ZoneDefinition).close();
+  uma.open(classZones("keep").find((d) => d.size === 112) as ZoneDefinition).close();
   const other = createMalloc(uma);
   for (const p of items) other.free(p);
   const again = other.malloc(100);
@@ -316,6 +318,38 @@ describe("stats", () => {
     expect(blocks).toEqual({ blocks: 1, bytes: 3 * PAGE_BYTES, requests: 1 });
     expect(used).toBe(3);
     for (const p of [...small.slice(1), large]) heap.free(p);
+  });
+
+  test.each(["keep", "free"] as const)("a dead worker's small allocations: %s", async (onDeath) => {
+    const ours = createMalloc(uma, { onDeath });
+    const mine = ours.malloc(100);
+    const ticket = uma.ticket();
+    const worker = new Worker(new URL("../../../fixtures/malloc-worker.ts", import.meta.url), { workerData: { ticket, onDeath } });
+    const recovered = uma.watch(worker, ticket);
+    const [addresses] = (await once(worker, "message")) as [number[]];
+    await worker.terminate();
+    const report = await recovered;
+    const left = onDeath === "keep" ? addresses : [];
+    expect(new Set(report?.zones.flatMap((z) => z.items))).toEqual(new Set(left));
+    expect(ours.stats().used).toBe(1 + left.length);
+    for (const p of left) ours.free(p);
+    ours.free(mine);
+  });
+
+  test("with the classes opened, an allocation of any size opens no zone", () => {
+    heap.openClasses();
+    const opened = uma.stats().zones.length;
+    expect(opened).toBe(classZones("keep").length);
+    for (let size = 1; size <= 8192; size += 37) heap.free(heap.malloc(size));
+    expect(uma.stats().zones.length).toBe(opened);
+  });
+
+  test("a thread with another policy for the dead is refused", () => {
+    const mine = heap.malloc(100);
+    const other = createMalloc(uma, { onDeath: "free" });
+    expect(other.malloc(40)).not.toBe(0);
+    expect(codeOf(() => other.malloc(100))).toBe("ERR_UMA_ZONE_MISMATCH");
+    heap.free(mine);
   });
 
   test("the blocks of a worker that leaves stay, are reported, and can be freed by others", () => {

@@ -1,0 +1,184 @@
+/**
+ * Builds the program: SQLite, as published, and program.c, for WebAssembly and for this machine.
+ *
+ * Two workers run it on one memory at once, so each needs its static data and its stack at a place of its own: the same
+ * objects are linked once for every place. The C library is wasi-libc without its allocator, which heap.c stands in for.
+ * What has been built is kept in examples/wasm/.build and built anew when its sources or options change.
+ */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { IMAGES, IMAGE_STACK_BYTES, MEMORY_BYTES, imageBase } from "./images.ts";
+
+/** SQLite's sources, in one file, as this package of the npm registry carries them. Only fetched: its install step is not run. */
+const SQLITE_PACKAGE = "better-sqlite3@13.2.0";
+const SQLITE_INTEGRITY = "sha512-Z8Q/9x/uNyKxA1v4FNodyItRVRw1TeKBrmj32JhxhR0ceNcBY+wMobt/Bv7M7TzwPAXjnZRtNaEsATnUZSKWZQ==";
+
+const HERE = import.meta.dirname;
+const BUILD = join(HERE, ".build");
+
+const DEFINES = [
+  "SQLITE_OS_OTHER=1",
+  "SQLITE_THREADSAFE=0",
+  "SQLITE_TEMP_STORE=3",
+  "SQLITE_DQS=0",
+  "SQLITE_OMIT_LOAD_EXTENSION",
+  "SQLITE_OMIT_LOCALTIME",
+  "SQLITE_OMIT_WAL",
+  "SQLITE_DEFAULT_MEMSTATUS=0",
+  "HAVE_MALLOC_USABLE_SIZE=1",
+].map((define) => `-D${define}`);
+
+const WASM_OPTIONS = ["--target=wasm32-wasi", "-O2", "-w", "-matomics", "-mbulk-memory", ...DEFINES];
+const NATIVE_OPTIONS = ["-O1", "-w", ...DEFINES];
+const COMMON = ["program.c", "files.c"];
+const WASM_ONLY = ["heap.c", "wasm-host.c"];
+const NATIVE_ONLY = ["native.c"];
+
+/** What the compiler needs that is not there, in one line. */
+export class NoCompiler extends Error {}
+
+export interface Built {
+  /** A WebAssembly module for each place in the memory. */
+  readonly images: readonly string[];
+  /** The same program as an executable of this machine. */
+  readonly native: string;
+}
+
+interface Tools {
+  readonly clang: string;
+  readonly linker: string;
+  readonly include: string;
+  readonly libraries: string;
+  readonly builtins: string;
+  readonly native: string;
+}
+
+function firstThatRuns(...programs: string[]): string | null {
+  return programs.find((program) => runs(program)) ?? null;
+}
+
+function runs(program: string): boolean {
+  try {
+    execFileSync(program, ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @throws NoCompiler saying what is missing and which Debian packages have it. */
+export function findTools(): Tools {
+  const clang = firstThatRuns("clang", "clang-19", "clang-16", "clang-14");
+  const linker = firstThatRuns("wasm-ld", "wasm-ld-19", "wasm-ld-16", "wasm-ld-14");
+  const native = firstThatRuns("cc", "gcc", "clang");
+  const include = "/usr/include/wasm32-wasi";
+  const libraries = "/usr/lib/wasm32-wasi";
+  const builtins = clang === null ? "" : builtinsOf(clang);
+  const missing = [
+    ...(clang === null ? ["clang"] : []),
+    ...(linker === null ? ["lld"] : []),
+    ...(existsSync(include) && existsSync(libraries) ? [] : ["wasi-libc"]),
+    ...(clang === null || existsSync(builtins) ? [] : ["libclang-rt-dev-wasm32"]),
+    ...(native === null ? ["gcc"] : []),
+  ];
+  if (clang === null || linker === null || native === null || missing.length > 0) {
+    throw new NoCompiler(`no compiler for wasm32; on Debian: apt-get install ${missing.join(" ")}`);
+  }
+  return { clang, linker, include, libraries, builtins, native };
+}
+
+/** The compiler's own library for wasm32, wherever its release keeps it. */
+function builtinsOf(clang: string): string {
+  const resources = execFileSync(clang, ["-print-resource-dir"], { encoding: "utf8" }).trim();
+  const lib = join(resources, "lib");
+  if (!existsSync(lib)) return "";
+  const found = readdirSync(lib, { recursive: true, encoding: "utf8" }).find(
+    (path) => /wasm32|wasi/.test(path) && path.endsWith(".a") && path.includes("builtins"),
+  );
+  return found === undefined ? "" : join(lib, found);
+}
+
+/** Fetches SQLite's sources, once. @returns the folder of sqlite3.c. */
+function fetchSqlite(): string {
+  const folder = join(BUILD, "sqlite");
+  const sources = join(folder, "package", "deps", "sqlite3");
+  if (existsSync(join(sources, "sqlite3.c"))) return sources;
+  mkdirSync(folder, { recursive: true });
+  // A registry's package, not a repository: `npm pack` fetches it as `npm install` would.
+  const output = execFileSync("npm", ["pack", SQLITE_PACKAGE, "--silent", "--pack-destination", folder], { cwd: folder, encoding: "utf8" });
+  const tarball = join(folder, output.trim().split("\n").at(-1) as string);
+  const integrity = `sha512-${createHash("sha512").update(readFileSync(tarball)).digest("base64")}`;
+  if (integrity !== SQLITE_INTEGRITY) throw new Error(`${SQLITE_PACKAGE} has integrity ${integrity}, not ${SQLITE_INTEGRITY}`);
+  execFileSync("tar", ["-xzf", tarball, "-C", folder, "package/deps/sqlite3"]);
+  return sources;
+}
+
+/** Names what is built from: the sources of this folder, the options, and where the images lie. */
+function fingerprint(): string {
+  const hash = createHash("sha256");
+  for (const file of [...COMMON, ...WASM_ONLY, ...NATIVE_ONLY, "host.h", "build.ts", "images.ts"])
+    hash.update(readFileSync(join(HERE, file)));
+  return hash.digest("hex").slice(0, 16);
+}
+
+function compileForWasm(tools: Tools, sqlite: string, folder: string): string[] {
+  const sources = [join(sqlite, "sqlite3.c"), ...[...COMMON, ...WASM_ONLY].map((file) => join(HERE, file))];
+  return sources.map((source, i) => {
+    const object = join(folder, `${i}.o`);
+    execFileSync(tools.clang, [...WASM_OPTIONS, "-isystem", tools.include, `-I${sqlite}`, `-I${HERE}`, "-c", source, "-o", object]);
+    return object;
+  });
+}
+
+function linkImage(tools: Tools, objects: string[], image: number, output: string): void {
+  execFileSync(tools.linker, [
+    ...objects,
+    `-L${tools.libraries}`,
+    "-lc",
+    tools.builtins,
+    "--no-entry",
+    "--gc-sections",
+    "--strip-debug",
+    "--export=keep_register",
+    "--export=__heap_base",
+    "--import-memory",
+    "--shared-memory",
+    `--max-memory=${MEMORY_BYTES}`,
+    // wasi-libc's objects were compiled for one thread. Each image is one: no C data is shared between two of them.
+    "--no-check-features",
+    `--global-base=${imageBase(image)}`,
+    "-z",
+    `stack-size=${IMAGE_STACK_BYTES}`,
+    "-o",
+    output,
+  ]);
+}
+
+/** @throws NoCompiler where there is none; anything else when fetching or compiling fails. */
+export function buildProgram(say: (line: string) => void = () => {}): Built {
+  const folder = join(BUILD, fingerprint());
+  const images = Array.from({ length: IMAGES }, (_, i) => join(folder, `image-${i}.wasm`));
+  const native = join(folder, "native");
+  if (existsSync(folder)) return { images, native };
+  const tools = findTools();
+  say(`fetching SQLite (${SQLITE_PACKAGE}) …`);
+  const sqlite = fetchSqlite();
+  say("compiling it for wasm32 and for this machine (a minute, the first time) …");
+  const unfinished = `${folder}.${process.pid}`;
+  mkdirSync(unfinished, { recursive: true });
+  const objects = compileForWasm(tools, sqlite, unfinished);
+  for (let i = 0; i < IMAGES; i++) linkImage(tools, objects, i, join(unfinished, `image-${i}.wasm`));
+  const sources = [join(sqlite, "sqlite3.c"), ...[...COMMON, ...NATIVE_ONLY].map((file) => join(HERE, file))];
+  execFileSync(tools.native, [...NATIVE_OPTIONS, `-I${sqlite}`, `-I${HERE}`, ...sources, "-o", join(unfinished, "native"), "-lm"]);
+  writeFileSync(join(unfinished, "built"), "");
+  renameSync(unfinished, folder);
+  return { images, native };
+}
+
+/** The report that the program writes as a process of this machine. */
+export function nativeReport(built: Built, seed: number, years: number, people: number): string[] {
+  const output = execFileSync(built.native, [String(seed), String(years), String(people)], { encoding: "utf8", maxBuffer: 2 ** 28 });
+  return output.trimEnd().split("\n");
+}
