@@ -92,11 +92,10 @@ export interface ZoneDefinition<Z = Zone> {
   readonly freePages: FreePages | null;
 }
 
-/** Where items have a generation word, what a free adds to it, and where it leaves the hot path (see uma/typed/handles.ts). */
+/** Where items have a generation word, and where its counting leaves the hot path at first (see uma/typed/handles.ts). */
 export interface CountingPlace {
-  /** Bytes from the item's first; a multiple of 8. */
+  /** Bytes from the item's first; a multiple of 4. */
   readonly at: number;
-  readonly step: number;
   readonly end: number;
 }
 

@@ -26,7 +26,7 @@ import { createSlowPath } from "./zone-slow.ts";
 import type { Counting, Zone, ZoneFactory, ZonePlace, ZoneServices } from "./zone.ts";
 
 export function createZoneFactory(core: Core, services: ZoneServices): ZoneFactory {
-  const { i32, u8, f64 } = core.floor.cells;
+  const { i32, u8 } = core.floor.cells;
   const { items, views } = core;
   const { slot } = core.floor;
   const ME = slot;
@@ -93,13 +93,11 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
    */
   class CountingZone extends PlainZone implements Counting {
     declare readonly generationAt: number;
-    declare readonly generationStep: number;
     declare generationEnd: number;
 
     constructor(definition: ZoneDefinition, place: ZonePlace, counting: CountingPlace) {
       super(definition, place);
       this.generationAt = counting.at;
-      this.generationStep = counting.step;
       this.generationEnd = counting.end;
     }
 
@@ -110,10 +108,10 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
           const m = (i32[e + 1] + (p >> this.shift)) | 0;
           const c = this.line;
           const sp = i32[c];
-          const w = (p + this.generationAt) >> 3;
-          const g = f64[w] + this.generationStep;
-          if (u8[m] === ME && (sp & 255) < i32[c + 1] && g < this.generationEnd) {
-            f64[w] = g;
+          const w = (p + this.generationAt) >> 2;
+          const g = i32[w] + 1;
+          if (u8[m] === ME && (sp & 255) < i32[c + 1] && (this.generationEnd - g) >>> 28 === 0) {
+            i32[w] = g;
             i32[sp + 1] = p;
             i32[c] = sp + 1;
             u8[m] = 0;

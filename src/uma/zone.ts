@@ -129,7 +129,7 @@ export interface Zone extends ZoneHandle {
 
 /** A zone whose free counts generations up. */
 export interface Counting {
-  /** Free leaves the hot path where the word would reach this. */
+  /** The last value of the word that a free may set without a look at the zone's ceiling. */
   generationEnd: number;
 }
 

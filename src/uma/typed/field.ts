@@ -30,7 +30,7 @@ declare const FLAVOUR: unique symbol;
  */
 export type Item<N extends string = string> = number & { readonly [FLAVOUR]?: readonly ["item", N] };
 
-/** Handle of an item of the zone named N: a non-negative safe integer; 0 = none. */
+/** Handle of an item of the zone named N: a positive, finite double, to be kept as it is (see handles.ts); 0 = none. */
 export type Handle<N extends string = string> = number & { readonly [FLAVOUR]?: readonly ["handle", N] };
 
 /** Where a cursor keeps the cursors of its nested parts: a symbol, so that it is nobody's field name. */

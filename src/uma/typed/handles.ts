@@ -4,19 +4,24 @@
  * An address says where an item is, not whether it is still the same one. Zones with handles keep a generation behind each item, a
  * hidden word that changes at every free; a handle is address and generation in one number, and is good as long as both fit.
  *
- * **Form**: `2^52 + generation × 2^k + (address >> s)`, a safe integer and, since the word behind the item holds it whole as a double,
- * compared and handed out by one load. s is the zone's grid (16 bytes at least), k the bits that an address takes (22 in 64 MiB of
- * 16-byte items or 256 MiB of 64-byte items; 21 at least), the generation has the other bits of 52: 30 of them, then. It wraps: a
- * handle kept over 2^30 frees might be taken for good (2^25 in a memory of 2 GiB with 16-byte items).
+ * **Form**: the bits of a double. The low word is the item's address, the high word `0x20000000 + generation`: 30 bits of generation
+ * at every address of a memory of any size, and always an ordinary number (1e-154 … 1e154), neither 0 nor NaN. The 8 bytes behind the
+ * item hold the handle itself, so that it is compared and handed out by one load, and a free changes one word of it. The numbers
+ * survive whatever doubles survive: messages, JSON, an f64 field; no arithmetic is to be done with them.
  *
  * **When it changes**: before a freed item can be anybody's, as the first thing in dtor, or in the hot path of zones without hooks
- * (CountingZone in zone-classes.ts). A worker that dies before that leaves the item allocated, or BUSY: then recovery initialises it anew,
- * and init gives it another generation, too. So an item is never allocated again while its old generation stands.
+ * (CountingZone in zone-classes.ts). A worker that dies before that leaves the item allocated and its handle good; one that dies
+ * after it leaves the item allocated, or BUSY, under a handle that nobody was given. BUSY items are initialised anew by recovery, and
+ * init gives another generation, too. So an item is never allocated again while its old generation stands.
  *
  * **Items that come and go with their slabs**: the pages were somebody else's in between, so the word says nothing. The zone's
  * record has a ceiling above every generation that any of its items ever had; init draws from it (by Atomics.add), and a free that
- * would reach it raises it first (in steps, so that hardly any does). Each thread keeps what it knows of it as the value that the
- * word stays below (`generationEnd`).
+ * would reach it draws from it, too (in steps, so that hardly any does). The ceiling only ever goes up. Each thread keeps what it
+ * knows of it as the last value that a free may set without a look (`generationEnd`).
+ *
+ * **Wrap-around**: all comparisons are of distances in a ring of 2^30, and what lies further below the ceiling than a quarter of it
+ * is not believed but drawn anew. A handle that was kept while the generations of its zone went once round, 2^30 frees of one item at
+ * the least, may be taken for good; so may, after as many, what a thread believes that frees nothing in all that time.
  */
 import { UmaError } from "../../backend/memory/errors.ts";
 import { ZONE_GENERATION } from "../../backend/memory/layout.ts";
@@ -42,16 +47,31 @@ export interface Handles<N extends string, A, D> {
   get(handle: Handle<N>): Item<N>;
   /** The handle of an allocated item. @throws UmaError ERR_UMA_ADDRESS, ERR_UMA_WRONG_ZONE, ERR_UMA_FREED. */
   handleOf(item: Item<N>): Handle<N>;
-  /** Frees the item that a handle names; 0 is ignored. @throws UmaError ERR_UMA_STALE (ERR_UMA_WRONG_ZONE for another zone's), and nothing happens. */
+  /**
+   * Frees the item that a handle names; 0 is ignored. It looks first and frees then: of two workers that free by one handle at the same
+   * instant both may pass the look, and the second meets the errors of `free`, or an item allocated that very moment.
+   * @throws UmaError ERR_UMA_STALE (ERR_UMA_WRONG_ZONE for another zone's), and nothing happens.
+   */
   freeHandle(handle: Handle<N>, arg?: D): void;
 }
 
-/** Every handle has this bit, so that all doubles between have one exponent, and none is small. */
-const HANDLE_BASE = 2 ** 52;
-const HANDLE_BITS = 52;
-const MIN_ADDRESS_BITS = 21;
-/** How far a free raises the ceiling above the generation that reached it. */
+/** High word of a handle of generation 0. */
+const FIRST = 0x20000000;
+const GENERATION_MASK = 0x3fffffff;
+/** How far a free raises the ceiling that it reached. */
 const CEILING_STEP = 64;
+/** log2 of how far below the ceiling a generation may lie to be believed. */
+const WINDOW_BITS = 28;
+const WINDOW = 2 ** WINDOW_BITS;
+/** Sends every free to look at the ceiling. */
+const NOTHING_KNOWN = FIRST - 1;
+
+/** A double in two words, to take a handle apart. */
+const handleCell = new Float64Array(1);
+const handleWords = new Int32Array(handleCell.buffer);
+const LITTLE_ENDIAN = new Uint8Array(Int32Array.of(1).buffer)[0] === 1;
+const LOW_WORD = LITTLE_ENDIAN ? 0 : 1;
+const HIGH_WORD = 1 - LOW_WORD;
 
 /** Bytes of the word behind an item; it lies at a multiple of 8. */
 export const GENERATION_BYTES = 8;
@@ -72,39 +92,32 @@ export function createGenerations(core: Core, place: ZonePlace, offset: number):
   const { items } = core;
   const { tag, zone: record } = place;
   const span = heapEnd - heapStart;
-  const shift = 31 - Math.clz32(place.unitMask + 1);
-  const addressBits = Math.max(MIN_ADDRESS_BITS, 32 - Math.clz32((heapEnd - 1) >>> shift));
-  const addressMask = 2 ** addressBits - 1;
-  const step = 2 ** addressBits;
-  const generationMask = 2 ** (HANDLE_BITS - addressBits) - 1;
-  const unused = 32 - (HANDLE_BITS - addressBits);
   const at = offset >> 3;
+  const lowAt = (offset >> 2) + LOW_WORD;
+  const highAt = (offset >> 2) + HIGH_WORD;
   /** The zone itself, if it counts. */
-  let known: Counting = { generationEnd: HANDLE_BASE };
-
-  function compose(item: number, generation: number): number {
-    return HANDLE_BASE + (generation & generationMask) * step + (item >> shift);
-  }
+  let known: Counting = { generationEnd: NOTHING_KNOWN };
 
   /** What a free does first, where the hot path does not. */
   function bump(item: number): void {
-    const word = (item >> 3) + at;
-    const next = f64[word] + step;
-    if (next < known.generationEnd) f64[word] = next;
-    else f64[word] = compose(item, raise(Math.floor((next - HANDLE_BASE) / step)));
+    const word = (item >> 2) + highAt;
+    const next = i32[word] + 1;
+    i32[word] = (known.generationEnd - next) >>> WINDOW_BITS === 0 ? next : belowCeiling(next);
   }
 
-  /** Makes the ceiling lie above `generation` (distances count modulo its bits). @returns it. */
-  function raise(generation: number): number {
+  /** @returns `next` if it lies below the ceiling, else what was drawn from there: the item's next high word. */
+  function belowCeiling(next: number): number {
     for (;;) {
       const ceiling = Atomics.load(i32, record + ZONE_GENERATION);
-      if ((ceiling - generation) << unused > 0) {
-        const end = ceiling & generationMask;
-        // Once the ceiling has come round, words go on to the end of their bits before they follow.
-        known.generationEnd = HANDLE_BASE + (end > (generation & generationMask) ? end : generationMask + 1) * step;
-        return generation;
+      const drawn = FIRST + (ceiling & GENERATION_MASK);
+      const distance = drawn - next;
+      if (distance > 0 && distance <= WINDOW) {
+        known.generationEnd = drawn - 1;
+        return next;
       }
-      Atomics.compareExchange(i32, record + ZONE_GENERATION, ceiling, (generation + CEILING_STEP) | 0);
+      if (Atomics.compareExchange(i32, record + ZONE_GENERATION, ceiling, (ceiling + CEILING_STEP) | 0) !== ceiling) continue;
+      known.generationEnd = Math.min(drawn + CEILING_STEP - 1, FIRST + GENERATION_MASK);
+      return drawn;
     }
   }
 
@@ -121,14 +134,16 @@ export function createGenerations(core: Core, place: ZonePlace, offset: number):
               dtor(item, arg, views);
             },
       init: (item, views) => {
-        f64[(item >> 3) + at] = compose(item, Atomics.add(i32, record + ZONE_GENERATION, 1));
+        i32[(item >> 2) + lowAt] = item;
+        i32[(item >> 2) + highAt] = FIRST + (Atomics.add(i32, record + ZONE_GENERATION, 1) & GENERATION_MASK);
         return init === null ? true : init(item, views);
       },
     };
   }
 
   function get(handle: number): number {
-    const item = (handle & addressMask) << shift;
+    handleCell[0] = handle;
+    const item = handleWords[LOW_WORD];
     // The word that lies there must be this very handle: so numbers that are no handles fail, too.
     if ((item - heapStart) >>> 0 < span && i32[((item >>> 12) << 2) + pageTable] === tag && f64[(item >> 3) + at] === handle) return item;
     return 0;
@@ -153,7 +168,8 @@ export function createGenerations(core: Core, place: ZonePlace, offset: number):
         });
       },
       freeHandle(handle: number, arg?: unknown): void {
-        const item = (handle & addressMask) << shift;
+        handleCell[0] = handle;
+        const item = handleWords[LOW_WORD];
         // Whether the page is this zone's, `free` finds out.
         if ((item - heapStart) >>> 0 < span && f64[(item >> 3) + at] === handle) zone.free(item, arg);
         else refuse(zone.name, handle);
@@ -161,7 +177,7 @@ export function createGenerations(core: Core, place: ZonePlace, offset: number):
     };
   }
 
-  return { wrap, handles, counting: { at: offset, step, end: HANDLE_BASE } };
+  return { wrap, handles, counting: { at: offset + HIGH_WORD * 4, end: NOTHING_KNOWN } };
 }
 
 function refuse(zone: string, handle: number): void {

@@ -25,7 +25,8 @@ describe.each([
     using uma = Uma.create({ bytes: MiB });
     const zone = open(uma);
     const handle = zone.allocHandle();
-    expect(Number.isSafeInteger(handle)).toBe(true);
+    expect(handle).toBeGreaterThan(0);
+    expect(Number.isFinite(handle)).toBe(true);
     const item = zone.get(handle);
     expect(item).not.toBe(0);
     expect(zone.handleOf(item)).toBe(handle);
@@ -111,16 +112,65 @@ describe.each([
     expect(() => zone.handleOf(item + 1)).toThrow(expect.objectContaining({ code: "ERR_UMA_ADDRESS" }));
   });
 
+  test("never come back while slabs come and go across the end of their bits", () => {
+    using uma = Uma.create({ bytes: MiB });
+    const zone = open(uma);
+    const { i32 } = uma.core.floor.cells;
+    i32[zone.zone + ZONE_GENERATION] = -2000;
+    const seen = new Set<number>();
+    for (let round = 0; round < 40; round++) {
+      // Few of many: so that generations differ from item to item when the slab goes.
+      for (let n = 0; n < 150; n++) {
+        const handle = zone.allocHandle();
+        expect(seen.has(handle)).toBe(false);
+        seen.add(handle);
+        zone.freeHandle(handle);
+        expect(zone.get(handle)).toBe(0);
+      }
+      expect([...seen].filter((handle) => zone.get(handle) !== 0)).toEqual([]);
+      zone.reclaim();
+    }
+    expect(uma.verify()).toMatchObject({ ok: true, outstanding: 0 });
+  });
+
+  test("go stale, and their items go on, when the zone's other generations have left theirs far behind", () => {
+    using uma = Uma.create({ bytes: MiB });
+    const zone = open(uma);
+    const { i32 } = uma.core.floor.cells;
+    i32[zone.zone + ZONE_GENERATION] = 5;
+    const seen = new Set<number>();
+    for (const distance of [2 ** 28 - 1, 2 ** 28, 2 ** 29, 2 ** 29 + 1, 2 ** 30 - 100]) {
+      const handle = zone.allocHandle();
+      const item = zone.get(handle);
+      i32[zone.zone + ZONE_GENERATION] = (i32[zone.zone + ZONE_GENERATION] + distance) | 0;
+      const before = i32[zone.zone + ZONE_GENERATION];
+      zone.freeHandle(handle);
+      expect(zone.get(handle)).toBe(0);
+      // Nothing ever lowers it: what was born from it must not be born again.
+      expect((i32[zone.zone + ZONE_GENERATION] - before) | 0).toBeGreaterThanOrEqual(0);
+      expect(zone.handleOf(zone.alloc())).not.toBe(handle);
+      zone.free(item);
+      expect(seen.has(handle)).toBe(false);
+      seen.add(handle);
+    }
+    expect(uma.verify()).toMatchObject({ ok: true, outstanding: 0 });
+  });
+
   test("run on through the end of their bits", () => {
     using uma = Uma.create({ bytes: MiB });
     const zone = open(uma);
     const { i32 } = uma.core.floor.cells;
     // As after 2^31 − 100 births of items.
     i32[zone.zone + ZONE_GENERATION] = 2 ** 31 - 100;
+    const high = new DataView(new ArrayBuffer(8));
+    let wrapped = 0;
     const recent: number[] = [];
     for (let n = 0; n < 2000; n++) {
       const handle = zone.allocHandle();
-      expect(Number.isSafeInteger(handle)).toBe(true);
+      high.setFloat64(0, handle);
+      if (high.getInt32(0) < 0x20000000 + 1000) wrapped++;
+      expect(high.getInt32(0) >>> 29).toBeGreaterThan(0);
+      expect(high.getInt32(0)).toBeLessThan(0x60000000);
       expect(recent.includes(handle)).toBe(false);
       expect(zone.get(handle)).not.toBe(0);
       zone.freeHandle(handle);
@@ -128,8 +178,58 @@ describe.each([
       recent.push(handle);
       if (recent.length > 200) recent.shift();
     }
+    expect(wrapped).toBeGreaterThan(500);
     expect(uma.verify()).toMatchObject({ ok: true, outstanding: 0 });
   });
+});
+
+test("have 30 bits of generation for 16-byte items at the end of 2 GiB, too", () => {
+  using uma = Uma.create({ bytes: 2 ** 31, workers: 2 });
+  const ballast = uma.open(defineZone("ballast", { size: 2 ** 28, align: 4096 }));
+  let blocks = 0;
+  while (ballast.tryAlloc() !== 0) blocks++;
+  expect(blocks).toBe(7);
+  const zone = uma.open(defineZone("small", { size: 8, handles: true, nofree: true }));
+  expect(zone.rsize).toBe(16);
+  while (uma.stats().heapFree > 2 ** 20) {
+    const filler = uma.open(defineZone("filler", { size: 2 ** 19, align: 4096, bucket: 0 }));
+    if (filler.tryAlloc() === 0) break;
+  }
+  const { i32 } = uma.core.floor.cells;
+  i32[zone.zone + ZONE_GENERATION] = 0;
+  const handle = zone.allocHandle();
+  const item = zone.get(handle);
+  expect(item).toBeGreaterThan(2 ** 30);
+  const high = new DataView(new ArrayBuffer(8));
+  const generations = new Set<number>();
+  for (let bit = 0; bit < 30; bit++) {
+    // As if it had been freed so many times.
+    i32[zone.zone + ZONE_GENERATION] = 2 ** bit + 1;
+    i32[(item + 8 + 4) >> 2] = 0x20000000 + 2 ** bit;
+    const now = zone.handleOf(item);
+    expect(zone.get(now)).toBe(item);
+    high.setFloat64(0, now);
+    generations.add(high.getInt32(0) - 0x20000000);
+    expect(zone.get(handle)).toBe(0);
+  }
+  expect([...generations]).toEqual(Array.from({ length: 30 }, (_, bit) => 2 ** bit));
+});
+
+test("handles come through JSON, messages and f64 fields as they were", () => {
+  using uma = Uma.create({ bytes: MiB });
+  const zone = uma.open(Plain);
+  const { i32 } = uma.core.floor.cells;
+  for (const generation of [0, 1, 2 ** 29, 2 ** 30 - 1, 123_456_789]) {
+    i32[zone.zone + ZONE_GENERATION] = generation;
+    zone.reclaim();
+    const handle = zone.allocHandle();
+    const item = zone.get(handle);
+    expect(JSON.parse(JSON.stringify(handle))).toBe(handle);
+    expect(structuredClone(handle)).toBe(handle);
+    expect(Number(String(handle))).toBe(handle);
+    expect(Float64Array.of(handle)[0]).toBe(handle);
+    zone.free(item);
+  }
 });
 
 test("tryAllocHandle gives 0 when there is no item, and allocHandle throws", () => {

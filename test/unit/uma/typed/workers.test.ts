@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { ZONE_GENERATION } from "../../../../src/backend/memory/layout.ts";
 import type { RecoveryReport, ZoneOf } from "../../../../src/index.ts";
 import { Uma } from "../../../../src/index.ts";
 import { Player, Shot, Stuck, Token } from "../../../fixtures/typed-zones.ts";
@@ -73,6 +74,51 @@ test("a handle whose item was being freed when its worker died is stale, and its
   expect(zone.get(handle)).toBe(0);
 });
 
+test.each([0, 1, 2, 3, 4])("a worker that dies after %i stores of a free leaves the handle good or stale for ever", async (steps) => {
+  const zone = uma.open(Token);
+  const { handles, item } = (await ask("half-free", steps)) as { handles: number[]; item: number };
+  await worker.terminate();
+  const report = await reaped;
+  const [, , , victim, freed] = handles as [number, number, number, number, number];
+  const free = steps >= 3;
+  // Until the bucket's position is stored the item is allocated; its handle is good until the generation is.
+  expect(zone.get(victim)).toBe(steps === 0 ? item : 0);
+  expect(report?.zones).toMatchObject([{ zone: "token", kept: free ? 3 : 4, remade: 0 }]);
+  expect(report?.zones[0]?.items.includes(item)).toBe(!free);
+  if (!free) {
+    const now = zone.handleOf(item);
+    expect(now === victim).toBe(steps === 0);
+    zone.freeHandle(now);
+    expect(zone.get(now)).toBe(0);
+  }
+  const again = Array.from({ length: 1000 }, () => zone.allocHandle());
+  expect(new Set([...again, ...handles]).size).toBe(again.length + handles.length);
+  expect(again.map((handle) => zone.get(handle))).toContain(item);
+  for (const old of [victim, freed]) expect(zone.get(old)).toBe(0);
+  for (const handle of [...again, ...handles.slice(0, 3)]) zone.freeHandle(handle);
+  expect(zone.stats().used).toBe(0);
+});
+
+test("two threads that count across the end of the generations give out no handle twice", async () => {
+  const zone = uma.open(Token);
+  const { i32 } = uma.core.floor.cells;
+  const seen = new Set<number>();
+  let given = 0;
+  i32[zone.zone + ZONE_GENERATION] = -3000;
+  for (let round = 0; round < 10; round++) {
+    for (const handle of (await ask("churn", 300)) as number[]) seen.add(handle);
+    for (let n = 0; n < 300; n++) {
+      const handle = zone.allocHandle();
+      seen.add(handle);
+      zone.freeHandle(handle);
+    }
+    given += 600;
+    expect(seen.size).toBe(given);
+    zone.reclaim("drain-cpu");
+  }
+  expect([...seen].filter((handle) => zone.get(handle) !== 0)).toEqual([]);
+});
+
 test("a handle outlives the worker that made it, as its item does", async () => {
   uma.open(Token);
   uma.open(Shot);
@@ -114,9 +160,10 @@ test.each([
   expect(zone.get(handle)).toBe(0);
 });
 
-/** One generation on: in 4 MiB an address has the low 21 bits. */
+/** One generation on: the high word of the handle. */
 function count(word: number): void {
-  uma.views.f64[word] = (uma.views.f64[word] as number) + 2 ** 21;
+  const high = (word << 1) + 1;
+  uma.views.i32[high] = (uma.views.i32[high] as number) + 1;
 }
 
 function busy(mark: number): void {
