@@ -476,9 +476,12 @@ export const ARENA_BITMAP_HIGH = 3;
 /** First and last segment or span marker, in the order of the addresses. */
 export const ARENA_FIRST = 4;
 export const ARENA_LAST = 5;
-/** Free tags: list, number, and next and end of the page being carved. */
+/**
+ * Free tags: their list; tags in all, in the list or the address list (so there is no count of free ones to keep); next and end of the
+ * page being carved.
+ */
 export const ARENA_TAG_FREE = 6;
-export const ARENA_TAG_FREE_COUNT = 7;
+export const ARENA_TAGS = 7;
 export const ARENA_TAG_NEXT = 8;
 export const ARENA_TAG_END = 9;
 /** Linear hash of allocated segments: buckets of the current round (a power of two), next bucket to split, entries. */
@@ -565,8 +568,10 @@ export const TAG_NEXT = 6;
 /** Free: neighbours in the free list. Allocated: LINK_NEXT is the hash chain. Marker: neighbours among the markers. Unused: LINK_NEXT is the list of free tags. */
 export const TAG_LINK_PREV = 7;
 export const TAG_LINK_NEXT = 8;
-/** Name of the worker whose block it is; 0 = the allocator's own. */
+/** Allocated: name of the worker whose block it is; 0 = the allocator's own. */
 export const TAG_OWNER = 9;
+/** In the hands of the quantum caches of a shared arena: byte address of the page whose items stand for its pieces. */
+export const TAG_SHADOW = 10;
 /** A page of tags begins with four words to spare: 85 tags follow. */
 export const TAG_PAGE_HEADER_WORDS = 4;
 

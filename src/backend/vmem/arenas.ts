@@ -61,7 +61,7 @@ import { HEAP_BUSY, type Heap, NO_PAGES } from "./heap.ts";
 import { checkArenaOptions, checkImport, checkSource } from "./local.ts";
 import type { QuantumCache } from "./quantum-cache.ts";
 import { MOST_END } from "./request.ts";
-import { HASH_FIRST } from "./segments.ts";
+import { HASH_FIRST } from "./hash.ts";
 import { createSharedBacking } from "./shared-backing.ts";
 import { SOURCE_RELEASED, SOURCE_USER, createArenaPorter, createUserPorter } from "./shared-porter.ts";
 import { OVERLAPS } from "./spans.ts";

@@ -76,10 +76,10 @@ export function createEngine(ground: Ground): Engine {
   let emptiedMarker = 0;
 
   function wants(a: number, commit: () => void): number {
-    if (segments.tagsReady(a) < TAG_RESERVE) return WANTS_TAGS;
-    for (let n = 0; n < SPLITS && segments.hashIsDense(a); n++) {
-      if (segments.missingTable(a) >= 0) return WANTS_TABLE;
-      segments.splitBucket(a);
+    if (!segments.hasTags(a, TAG_RESERVE)) return WANTS_TAGS;
+    for (let n = 0; n < SPLITS && segments.hash.isDense(a); n++) {
+      if (segments.hash.missingTable(a) >= 0) return WANTS_TABLE;
+      segments.hash.splitBucket(a);
       commit();
     }
     return WANTS_NOTHING;

@@ -110,8 +110,10 @@ export function createFits(ground: Ground, segments: Segments): Fits {
   }
 
   function findNext(a: number, r: Request): number {
-    const rotor = i32[a + ARENA_ROTOR];
     const at = f64[(a + ARENA_ROTOR_AT) >> 1];
+    let rotor = i32[a + ARENA_ROTOR];
+    // A free segment that something was cut from the front of begins further up now.
+    while (rotor !== 0 && f64[(rotor + TAG_START) >> 1] > at) rotor = i32[rotor + TAG_PREV];
     const first = rotor === 0 ? i32[a + ARENA_FIRST] : rotor;
     for (let tag = first; tag !== 0; tag = i32[tag + TAG_NEXT]) {
       if (isFree(a, tag) && fitsBehind(a, r, tag, at)) return tag;

@@ -271,7 +271,7 @@ export class ArenaHandle implements Arena {
         const engine = backing.engine();
         want = engine.wants(a, backing.commit);
         // What could not be provided may not be needed: a carve takes two tags at most.
-        if (want === WANTS_NOTHING || (tries > 0 && engine.segments.tagsReady(a) >= 2)) {
+        if (want === WANTS_NOTHING || (tries > 0 && engine.segments.hasTags(a, 2))) {
           const start = engine.take(a, r, kind, r.frame === 0 ? backing.owner : 0);
           if (start >= 0) this.note(r, start);
           backing.commit();
@@ -425,7 +425,7 @@ export class ArenaHandle implements Arena {
         this.checkAlive();
         const engine = backing.engine();
         want = engine.wants(a, backing.commit);
-        if (want !== WANTS_TAGS || engine.segments.tagsReady(a) >= 4) {
+        if (want !== WANTS_TAGS || engine.segments.hasTags(a, 4)) {
           const after = engine.spans.placeFor(a, span.start, span.size);
           overlaps = after === OVERLAPS;
           if (!overlaps) {

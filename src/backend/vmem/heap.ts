@@ -34,9 +34,9 @@ import {
   TAG_SIZE,
   TAG_SPAN,
   TAG_START,
-  TAG_WORDS,
 } from "../memory/layout.ts";
-import { HASH_FIRST, createSegments, type Segments } from "./segments.ts";
+import { HASH_FIRST } from "./hash.ts";
+import { createSegments, type Segments } from "./segments.ts";
 import { createSpans } from "./spans.ts";
 
 /** Answers of an allocation that is none. Pages have positive addresses. */
@@ -81,6 +81,7 @@ export function createHeap(floor: Floor): Heap {
   const { locks, journal, geometry, patienceMs } = floor;
   const { set, add, commit } = journal;
   const segments = createSegments(floor);
+  const { hash } = segments;
   const spans = createSpans(floor, segments);
   const sb = floor.cells.base;
   const a = sb + SB_HEAP_ARENA;
@@ -121,19 +122,14 @@ export function createHeap(floor: Floor): Heap {
   }
 
   function populate(): boolean {
-    if (segments.tagsReady(a) < TAG_RESERVE) moreTags();
-    if (segments.hashIsDense(a)) growHash();
-    return segments.tagsReady(a) >= 2;
+    if (!segments.hasTags(a, TAG_RESERVE)) moreTags();
+    if (hash.isDense(a)) growHash();
+    return segments.hasTags(a, 2);
   }
 
   function moreTags(): void {
     // What is left of the old page goes to the list first, so that no tag is lost.
-    while (i32[a + ARENA_TAG_END] - i32[a + ARENA_TAG_NEXT] >= TAG_WORDS) {
-      const tag = i32[a + ARENA_TAG_NEXT];
-      set(a + ARENA_TAG_NEXT, tag + TAG_WORDS);
-      segments.giveTag(a, tag);
-      commit();
-    }
+    segments.retireRest(a, commit);
     const page = takeOwn(1);
     if (page === 0) {
       f64[(a + ARENA_POPULATE_FAILS) >> 1]++;
@@ -146,7 +142,7 @@ export function createHeap(floor: Floor): Heap {
 
   /** Pages for the arena's own records, as part of the open transaction. */
   function takeOwn(pages: number): number {
-    const tag = segments.tagsReady(a) < 2 ? 0 : segments.findInstant(a, pages * PAGE_BYTES);
+    const tag = !segments.hasTags(a, 2) ? 0 : segments.findInstant(a, pages * PAGE_BYTES);
     if (tag === 0) return 0;
     const start = f64[(tag + TAG_START) >> 1];
     segments.carve(a, tag, start, pages * PAGE_BYTES, TAG_SEGMENT_BUSY, 0);
@@ -155,16 +151,16 @@ export function createHeap(floor: Floor): Heap {
   }
 
   function growHash(): void {
-    const table = segments.missingTable(a);
+    const table = hash.missingTable(a);
     if (table >= 0) {
-      const pages = segments.pagesOfTable(table);
+      const pages = hash.pagesOfTable(table);
       const at = takeOwn(pages);
       if (at === 0) return;
       i32.fill(0, at >>> 2, (at + pages * PAGE_BYTES) >>> 2);
-      segments.linkTable(a, table, at >>> 2);
+      hash.linkTable(a, table, at >>> 2);
       commit();
     }
-    segments.splitBucket(a);
+    hash.splitBucket(a);
     commit();
   }
 

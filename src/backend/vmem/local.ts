@@ -29,7 +29,7 @@ import { ArenaHandle } from "./handle.ts";
 import { LocalCache } from "./local-cache.ts";
 import { QCACHE_SIZES } from "./quantum-cache.ts";
 import { isPowerOfTwo } from "./request.ts";
-import { HASH_FIRST, firstOfTable } from "./segments.ts";
+import { HASH_FIRST, firstOfTable } from "./hash.ts";
 
 const SLOT = 0;
 const A = SLOT_WORDS;
@@ -164,7 +164,7 @@ function createBacking(quantum: number, qcacheMax: number, arena: () => Arena): 
   }
 
   function provide(want: number): number {
-    const table = want === WANTS_TABLE ? engine.segments.missingTable(A) : -1;
+    const table = want === WANTS_TABLE ? engine.segments.hash.missingTable(A) : -1;
     const size = table >= 0 ? firstOfTable(table) : FIRST_WORDS / 2;
     const room = i32[A + ARENA_TAG_END] - i32[A + ARENA_TAG_NEXT];
     if (room < size + FIRST_WORDS / 2 && !grow(size + FIRST_WORDS / 2)) return NOT_PROVIDED;

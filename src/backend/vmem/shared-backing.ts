@@ -25,7 +25,6 @@ import {
   SPAN_SIZE,
   SPAN_START,
   TAG_PAGE_HEADER_WORDS,
-  TAG_WORDS,
 } from "../memory/layout.ts";
 import { type Backing, NOT_PROVIDED, PROVIDED, PROVIDE_BUSY } from "./backing.ts";
 import { type Engine, WANTS_TABLE } from "./engine.ts";
@@ -63,8 +62,8 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
   function provide(want: number, mayWait: boolean): number {
     const patience = mayWait ? patienceMs : 0;
     if (isHeap) return populateHeap(patience);
-    const table = want === WANTS_TABLE ? engine.segments.missingTable(a) : -1;
-    const pages = table >= 0 ? engine.segments.pagesOfTable(table) : 1;
+    const table = want === WANTS_TABLE ? engine.segments.hash.missingTable(a) : -1;
+    const pages = table >= 0 ? engine.segments.hash.pagesOfTable(table) : 1;
     const frame = intents.push(INTENT_PAGE);
     const page = heap.alloc(pages, 0, frame + INTENT_EXTENT, patience);
     if (page === NO_PAGES || page === HEAP_BUSY) {
@@ -79,7 +78,7 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
     let linked = true;
     try {
       if (table < 0) addTags(page);
-      else if (engine.segments.missingTable(a) === table) engine.segments.linkTable(a, table, page >>> 2);
+      else if (engine.segments.hash.missingTable(a) === table) engine.segments.hash.linkTable(a, table, page >>> 2);
       else linked = false;
       if (linked) {
         add(a + ARENA_OWN, pages);
@@ -112,12 +111,7 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
 
   /** The page becomes the one that tags are carved from; what is left of the old one goes to the list first. */
   function addTags(page: number): void {
-    while (i32[a + ARENA_TAG_END] - i32[a + ARENA_TAG_NEXT] >= TAG_WORDS) {
-      const tag = i32[a + ARENA_TAG_NEXT];
-      set(a + ARENA_TAG_NEXT, tag + TAG_WORDS);
-      engine.segments.giveTag(a, tag);
-      commit();
-    }
+    engine.segments.retireRest(a, commit);
     set(a + ARENA_TAG_NEXT, (page >>> 2) + TAG_PAGE_HEADER_WORDS);
     set(a + ARENA_TAG_END, (page + PAGE_BYTES) >>> 2);
   }

@@ -22,7 +22,7 @@ import {
   ARENA_SPAN_FIRST,
   ARENA_SPAN_LAST,
   ARENA_TAG_FREE,
-  ARENA_TAG_FREE_COUNT,
+  ARENA_TAGS,
   ARENA_TOTAL,
   TAG_KIND,
   TAG_LINK_NEXT,
@@ -39,7 +39,8 @@ import {
   TAG_START,
   TAG_WORDS,
 } from "../memory/layout.ts";
-import { type Ground, HASH_FIRST, HASH_MOST, hashOf, listOf, type Segments } from "./segments.ts";
+import { HASH_FIRST, HASH_MOST, hashOf } from "./hash.ts";
+import { type Ground, listOf, type Segments } from "./segments.ts";
 
 /** Checks the arena at word `a`: tiling, coalescing, free lists, bitmap, hash and counters. Problems go to `report`. */
 export function verifyArena(ground: Ground, segments: Segments, a: number, name: string, report: (problem: string) => void): void {
@@ -116,7 +117,7 @@ export function verifyArena(ground: Ground, segments: Segments, a: number, name:
     if (seen.has(tag)) say(`tag ${tag} is in use and in the list of free tags`);
     spare.add(tag);
   }
-  same("free tags", spare.size, i32[a + ARENA_TAG_FREE_COUNT]);
+  same("tags", spare.size + seen.size, i32[a + ARENA_TAGS]);
 }
 
 /** All tags in the hash's chains; each must stand in the bucket of its start. */
@@ -130,7 +131,7 @@ function chained(ground: Ground, segments: Segments, a: number, say: (problem: s
     return found;
   }
   for (let bucket = round + split - 1; bucket >= 0; bucket--) {
-    for (let tag = i32[segments.bucketWord(a, bucket)]; tag !== 0; tag = i32[tag + TAG_LINK_NEXT]) {
+    for (let tag = i32[segments.hash.bucketWord(a, bucket)]; tag !== 0; tag = i32[tag + TAG_LINK_NEXT]) {
       if (!(tag > 0 && tag + TAG_WORDS <= i32.length) || found.has(tag)) {
         say(`the chain of bucket ${bucket} is a circle, or leads astray`);
         break;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { firstOfTable, HASH_FIRST, hashOf, listOf, sureListOf, tableOf } from "../../../../src/backend/vmem/segments.ts";
+import { firstOfTable, HASH_FIRST, hashOf, tableOf } from "../../../../src/backend/vmem/hash.ts";
+import { listOf, sureListOf } from "../../../../src/backend/vmem/segments.ts";
 import { PAGE_BYTES } from "../../../../src/backend/memory/layout.ts";
 import { randomFrom, seedFor } from "../../../fixtures/seeds.ts";
 

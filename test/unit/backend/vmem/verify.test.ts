@@ -16,7 +16,7 @@ import {
   ARENA_SPAN_FIRST,
   ARENA_SPAN_LAST,
   ARENA_TAG_FREE,
-  ARENA_TAG_FREE_COUNT,
+  ARENA_TAGS,
   ARENA_TOTAL,
   PAGE_BYTES,
   TAG_KIND,
@@ -138,18 +138,18 @@ const DAMAGE: [string, (arena: Arena) => void, RegExp][] = [
   ["a hash in a round that cannot be", ({ i32, a }) => void (i32[a + ARENA_HASH_ROUND] = 100), /round 100/],
   ["a hash that splits beyond its round", ({ i32, a }) => void (i32[a + ARENA_HASH_SPLIT] = 1 << 20), /at bucket/],
   ["a hash that forgot its last splits", ({ i32, a }) => void (i32[a + ARENA_HASH_SPLIT] = 0), /not found by the hash/],
-  ["a list of free tags that was cut", ({ i32, a }) => void (i32[a + ARENA_TAG_FREE] = 0), /free tags/],
+  ["a list of free tags that was cut", ({ i32, a }) => void (i32[a + ARENA_TAG_FREE] = 0), /tags: counted/],
   [
     "a list of free tags that is a circle",
     ({ i32, a }) => void (i32[(i32[a + ARENA_TAG_FREE] as number) + TAG_LINK_NEXT] = i32[a + ARENA_TAG_FREE] as number),
-    /free tags/,
+    /tags: counted/,
   ],
   ["a tag that is in use and free", ({ i32, a, busy }) => void (i32[a + ARENA_TAG_FREE] = busy[0] as number), /in use and in the list/],
   ...(
     [
       ["the tags", ARENA_SEGMENTS],
       ["the hash's entries", ARENA_HASH_COUNT],
-      ["the free tags", ARENA_TAG_FREE_COUNT],
+      ["the free tags", ARENA_TAGS],
       ["the spans", ARENA_SPANS],
     ] as const
   ).map(([what, word]): [string, (arena: Arena) => void, RegExp] => [
