@@ -24,17 +24,13 @@ export interface Journal {
   /** Stores `value` in byte `at` as part of the transaction. */
   readonly setByte: (at: number, value: number) => void;
   /**
-   * Several changes at once, in two halves: first every word is noted ({@link log}) as an entry from this one on, then
-   * {@link raise} puts all in force by one store, then the words are stored plainly. Costs half of as many `set`s, which each wait
-   * for the count of the one before.
-   * @param most - entries that will be noted at the most.
-   * @throws UmaError ERR_UMA_INTERNAL when the transaction has no room for them.
+   * The first half of several changes at once: notes the words and puts the entries in force by one store; then they are stored
+   * plainly. Costs half of as many `set`s, which each wait for the count of the one before.
    */
-  readonly first: (most: number) => number;
-  /** Notes word `w` as entry `n`. @returns the next entry. */
-  readonly log: (n: number, w: number) => number;
-  /** Puts the entries below `n` in force. */
-  readonly raise: (n: number) => void;
+  readonly note2: (w0: number, w1: number) => void;
+  readonly note3: (w0: number, w1: number, w2: number) => void;
+  readonly note4: (w0: number, w1: number, w2: number, w3: number) => void;
+  readonly note5: (w0: number, w1: number, w2: number, w3: number, w4: number) => void;
   /** Makes the transaction's changes final. */
   readonly commit: () => void;
   /** Entries that the open transaction can still take. */
@@ -67,24 +63,51 @@ export function createJournal(cells: Pick<Cells, "i32" | "u8" | "f64">, slotWord
   }
 
   function setNumber(w: number, value: number): void {
-    raise(log(log(first(2), w), w + 1));
+    note2(w, w + 1);
     f64[w >> 1] = value;
   }
 
-  function first(most: number): number {
+  function entry(at: number, w: number): void {
+    i32[at] = w;
+    i32[at + 1] = i32[w];
+  }
+
+  function note2(w0: number, w1: number): void {
     const n = i32[COUNT];
-    if (n + most > JOURNAL_ENTRIES) throw tooLong(n + most);
-    return n;
+    if (n > JOURNAL_ENTRIES - 2) throw tooLong(n);
+    entry(ENTRIES + 2 * n, w0);
+    entry(ENTRIES + 2 * n + 2, w1);
+    i32[COUNT] = n + 2;
   }
 
-  function log(n: number, w: number): number {
-    i32[ENTRIES + 2 * n] = w;
-    i32[ENTRIES + 2 * n + 1] = i32[w];
-    return n + 1;
+  function note3(w0: number, w1: number, w2: number): void {
+    const n = i32[COUNT];
+    if (n > JOURNAL_ENTRIES - 3) throw tooLong(n);
+    entry(ENTRIES + 2 * n, w0);
+    entry(ENTRIES + 2 * n + 2, w1);
+    entry(ENTRIES + 2 * n + 4, w2);
+    i32[COUNT] = n + 3;
   }
 
-  function raise(n: number): void {
-    i32[COUNT] = n;
+  function note4(w0: number, w1: number, w2: number, w3: number): void {
+    const n = i32[COUNT];
+    if (n > JOURNAL_ENTRIES - 4) throw tooLong(n);
+    entry(ENTRIES + 2 * n, w0);
+    entry(ENTRIES + 2 * n + 2, w1);
+    entry(ENTRIES + 2 * n + 4, w2);
+    entry(ENTRIES + 2 * n + 6, w3);
+    i32[COUNT] = n + 4;
+  }
+
+  function note5(w0: number, w1: number, w2: number, w3: number, w4: number): void {
+    const n = i32[COUNT];
+    if (n > JOURNAL_ENTRIES - 5) throw tooLong(n);
+    entry(ENTRIES + 2 * n, w0);
+    entry(ENTRIES + 2 * n + 2, w1);
+    entry(ENTRIES + 2 * n + 4, w2);
+    entry(ENTRIES + 2 * n + 6, w3);
+    entry(ENTRIES + 2 * n + 8, w4);
+    i32[COUNT] = n + 5;
   }
 
   function add(w: number, delta: number): void {
@@ -117,5 +140,5 @@ export function createJournal(cells: Pick<Cells, "i32" | "u8" | "f64">, slotWord
     Atomics.store(i32, ofSlot + SLOT_JOURNAL_COUNT, 0);
   }
 
-  return { set, setNumber, add, setByte, first, log, raise, commit, room, undo };
+  return { set, setNumber, add, setByte, note2, note3, note4, note5, commit, room, undo };
 }

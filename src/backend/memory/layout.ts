@@ -484,10 +484,9 @@ export const ARENA_TAG_FREE = 6;
 export const ARENA_TAGS = 7;
 export const ARENA_TAG_NEXT = 8;
 export const ARENA_TAG_END = 9;
-/** Linear hash of allocated segments: buckets of the current round (a power of two), next bucket to split, entries. */
+/** Linear hash of allocated segments: buckets of the current round (a power of two), next bucket to split. */
 export const ARENA_HASH_ROUND = 10;
 export const ARENA_HASH_SPLIT = 11;
-export const ARENA_HASH_COUNT = 12;
 /** Spans, and tags in the address list (segments and markers). */
 export const ARENA_SPANS = 13;
 export const ARENA_SEGMENTS = 14;

@@ -8,12 +8,12 @@
  * As everywhere in an arena: all stores are entries of the caller's transaction, under the arena's lock.
  */
 import {
-  ARENA_HASH_COUNT,
   ARENA_HASH_ROUND,
   ARENA_HASH_SPLIT,
   ARENA_HASH_TABLES,
   ARENA_HASH_TABLE_COUNT,
   ARENA_LOOKUPS,
+  ARENA_SEGMENTS,
   PAGE_BYTES,
   TAG_LINK_NEXT,
   TAG_START,
@@ -38,7 +38,7 @@ export interface Hash {
   linkTo(a: number, tag: number): number;
   /** Word index of the table word of hash bucket `bucket`. */
   bucketWord(a: number, bucket: number): number;
-  /** Whether the hash has more entries than buckets. */
+  /** Whether there are more segments than buckets, so that one entry a bucket is the most on average. */
   isDense(a: number): boolean;
   /** The table that the next split needs and that is missing: its number; −1 = none is missing. */
   missingTable(a: number): number;
@@ -113,7 +113,7 @@ export function createHash(ground: Ground): Hash {
 
   function isDense(a: number): boolean {
     const buckets = i32[a + ARENA_HASH_ROUND] + i32[a + ARENA_HASH_SPLIT];
-    return i32[a + ARENA_HASH_COUNT] > buckets && buckets < HASH_MOST;
+    return i32[a + ARENA_SEGMENTS] > buckets && buckets < HASH_MOST;
   }
 
   function missingTable(a: number): number {

@@ -31,7 +31,6 @@ import {
   ARENA_FIRST,
   ARENA_FREES,
   ARENA_FREE_LISTS,
-  ARENA_HASH_COUNT,
   ARENA_IN_USE,
   ARENA_LAST,
   ARENA_PEAK,
@@ -59,7 +58,7 @@ import { createHash, type Hash } from "./hash.ts";
 /** What the tags of an arena lie in. */
 export interface Ground {
   readonly cells: Pick<Cells, "i32" | "f64">;
-  readonly journal: Pick<Journal, "set" | "setNumber" | "add" | "first" | "log" | "raise">;
+  readonly journal: Pick<Journal, "set" | "setNumber" | "add" | "note2" | "note3" | "note4" | "note5">;
 }
 
 export interface Segments {
@@ -102,7 +101,7 @@ export function sureListOf(size: number): number {
 
 export function createSegments(ground: Ground): Segments {
   const { i32, f64 } = ground.cells;
-  const { set, add, first, log, raise } = ground.journal;
+  const { set, add, note2, note3, note4, note5 } = ground.journal;
   const hash = createHash(ground);
 
   function hasTags(a: number, need: number): boolean {
@@ -123,9 +122,10 @@ export function createSegments(ground: Ground): Segments {
   }
 
   function giveTag(a: number, tag: number): void {
-    set(tag + TAG_KIND, TAG_UNUSED);
-    set(tag + TAG_LINK_NEXT, i32[a + ARENA_TAG_FREE]);
-    set(a + ARENA_TAG_FREE, tag);
+    note3(tag + TAG_KIND, tag + TAG_LINK_NEXT, a + ARENA_TAG_FREE);
+    i32[tag + TAG_KIND] = TAG_UNUSED;
+    i32[tag + TAG_LINK_NEXT] = i32[a + ARENA_TAG_FREE];
+    i32[a + ARENA_TAG_FREE] = tag;
   }
 
   function retireRest(a: number, commit: () => void): void {
@@ -141,13 +141,11 @@ export function createSegments(ground: Ground): Segments {
   function insertFree(a: number, tag: number): void {
     const list = listOf(f64[(tag + TAG_SIZE) >> 1]);
     const head = i32[a + ARENA_FREE_LISTS + list];
-    let n = log(log(log(first(4), tag + TAG_LINK_PREV), tag + TAG_LINK_NEXT), a + ARENA_FREE_LISTS + list);
-    n = log(n, head === 0 ? bitmapOf(a, list) : head + TAG_LINK_PREV);
-    raise(n);
+    const behind = head === 0 ? bitmapOf(a, list) : head + TAG_LINK_PREV;
+    note4(tag + TAG_LINK_PREV, tag + TAG_LINK_NEXT, a + ARENA_FREE_LISTS + list, behind);
     i32[tag + TAG_LINK_PREV] = 0;
     i32[tag + TAG_LINK_NEXT] = head;
-    if (head === 0) i32[bitmapOf(a, list)] |= 1 << (list & 31);
-    else i32[head + TAG_LINK_PREV] = tag;
+    i32[behind] = head === 0 ? i32[behind] | (1 << (list & 31)) : tag;
     i32[a + ARENA_FREE_LISTS + list] = tag;
   }
 
@@ -160,10 +158,10 @@ export function createSegments(ground: Ground): Segments {
       return;
     }
     const list = listOf(f64[(tag + TAG_SIZE) >> 1]);
-    raise(log(log(first(2), a + ARENA_FREE_LISTS + list), next === 0 ? bitmapOf(a, list) : next + TAG_LINK_PREV));
+    const behind = next === 0 ? bitmapOf(a, list) : next + TAG_LINK_PREV;
+    note2(a + ARENA_FREE_LISTS + list, behind);
     i32[a + ARENA_FREE_LISTS + list] = next;
-    if (next === 0) i32[bitmapOf(a, list)] &= ~(1 << (list & 31));
-    else i32[next + TAG_LINK_PREV] = 0;
+    i32[behind] = next === 0 ? i32[behind] & ~(1 << (list & 31)) : 0;
   }
 
   function bitmapOf(a: number, list: number): number {
@@ -176,7 +174,7 @@ export function createSegments(ground: Ground): Segments {
     const behind = next === 0 ? a + ARENA_LAST : next + TAG_PREV;
     i32[tag + TAG_PREV] = after;
     i32[tag + TAG_NEXT] = next;
-    raise(log(log(log(first(3), ahead), behind), a + ARENA_SEGMENTS));
+    note3(ahead, behind, a + ARENA_SEGMENTS);
     i32[ahead] = tag;
     i32[behind] = tag;
     i32[a + ARENA_SEGMENTS]++;
@@ -187,7 +185,7 @@ export function createSegments(ground: Ground): Segments {
     const next = i32[tag + TAG_NEXT];
     const ahead = prev === 0 ? a + ARENA_FIRST : prev + TAG_NEXT;
     const behind = next === 0 ? a + ARENA_LAST : next + TAG_PREV;
-    raise(log(log(log(first(3), ahead), behind), a + ARENA_SEGMENTS));
+    note3(ahead, behind, a + ARENA_SEGMENTS);
     i32[ahead] = next;
     i32[behind] = prev;
     i32[a + ARENA_SEGMENTS]--;
@@ -222,25 +220,24 @@ export function createSegments(ground: Ground): Segments {
     const whole = f64[(tag + TAG_SIZE) >> 1];
     const front = start - f64[(tag + TAG_START) >> 1];
     const back = whole - front - size;
-    let busy = tag;
     if (front === 0 && back === 0) {
       removeFree(a, tag);
-    } else {
-      // The free segment stays one: what is in front, or else what is behind. Often in the same list, too.
-      const rest = front === 0 ? back : front;
-      const moves = listOf(rest) !== listOf(whole);
-      if (moves) removeFree(a, tag);
-      busy = takeTag(a);
-      if (front === 0) linkAfter(a, busy, i32[tag + TAG_PREV]);
-      else linkAfter(a, busy, tag);
-      raise(log(log(log(log(first(4), tag + TAG_SIZE), tag + TAG_SIZE + 1), tag + TAG_START), tag + TAG_START + 1));
-      f64[(tag + TAG_SIZE) >> 1] = rest;
-      if (front === 0) f64[(tag + TAG_START) >> 1] = start + size;
-      f64[(busy + TAG_START) >> 1] = start;
-      f64[(busy + TAG_SIZE) >> 1] = size;
-      if (moves) insertFree(a, tag);
-      if (front > 0 && back > 0) addFree(a, busy, start + size, back);
+      occupy(a, tag, start, size, kind, owner);
+      return tag;
     }
+    // The free segment stays one: what is in front, or else what is behind. Often in the same list, too.
+    const rest = front === 0 ? back : front;
+    const moves = listOf(rest) !== listOf(whole);
+    if (moves) removeFree(a, tag);
+    const busy = takeTag(a);
+    linkAfter(a, busy, front === 0 ? i32[tag + TAG_PREV] : tag);
+    f64[(busy + TAG_START) >> 1] = start;
+    f64[(busy + TAG_SIZE) >> 1] = size;
+    note4(tag + TAG_SIZE, tag + TAG_SIZE + 1, tag + TAG_START, tag + TAG_START + 1);
+    f64[(tag + TAG_SIZE) >> 1] = rest;
+    if (front === 0) f64[(tag + TAG_START) >> 1] = start + size;
+    if (moves) insertFree(a, tag);
+    if (front > 0 && back > 0) addFree(a, busy, start + size, back);
     occupy(a, busy, start, size, kind, owner);
     return busy;
   }
@@ -258,15 +255,12 @@ export function createSegments(ground: Ground): Segments {
   /** Enters a segment among the allocated ones. */
   function occupy(a: number, tag: number, start: number, size: number, kind: number, owner: number): void {
     const chain = hash.headOf(a, start);
-    let n = log(log(log(first(6), tag + TAG_KIND), tag + TAG_LINK_NEXT), chain);
-    n = log(log(log(n, a + ARENA_HASH_COUNT), a + ARENA_IN_USE), a + ARENA_IN_USE + 1);
-    raise(n);
+    note5(tag + TAG_KIND, tag + TAG_LINK_NEXT, chain, a + ARENA_IN_USE, a + ARENA_IN_USE + 1);
     // No entry: whose a segment is, says only the tag of an allocated one.
     i32[tag + TAG_OWNER] = owner;
     i32[tag + TAG_KIND] = kind;
     i32[tag + TAG_LINK_NEXT] = i32[chain];
     i32[chain] = tag;
-    i32[a + ARENA_HASH_COUNT]++;
     const inUse = f64[(a + ARENA_IN_USE) >> 1] + size;
     f64[(a + ARENA_IN_USE) >> 1] = inUse;
     f64[(a + ARENA_ALLOCS) >> 1]++;
@@ -275,7 +269,6 @@ export function createSegments(ground: Ground): Segments {
 
   function release(a: number, tag: number): number {
     const size = f64[(tag + TAG_SIZE) >> 1];
-    vacate(a, tag, size);
     const next = i32[tag + TAG_NEXT];
     const prev = i32[tag + TAG_PREV];
     const joinsNext = next !== 0 && i32[next + TAG_KIND] === TAG_SEGMENT_FREE;
@@ -287,31 +280,31 @@ export function createSegments(ground: Ground): Segments {
         unlink(a, next);
         giveTag(a, next);
       }
+      vacate(a, tag, size, TAG_UNUSED);
       unlink(a, tag);
       giveTag(a, tag);
       grow(a, prev, f64[(prev + TAG_START) >> 1], grown);
       return prev;
     }
     if (!joinsNext) {
+      vacate(a, tag, size, TAG_SEGMENT_FREE);
       insertFree(a, tag);
       return tag;
     }
     const start = f64[(tag + TAG_START) >> 1];
+    vacate(a, tag, size, TAG_UNUSED);
     unlink(a, tag);
     giveTag(a, tag);
     grow(a, next, start, f64[(next + TAG_SIZE) >> 1] + size);
     return next;
   }
 
-  /** Takes a segment from among the allocated ones; it is free then, and in no list. */
-  function vacate(a: number, tag: number, size: number): void {
+  /** Takes a segment from among the allocated ones; it is in no list then. */
+  function vacate(a: number, tag: number, size: number, kind: number): void {
     const link = hash.linkTo(a, tag);
-    let n = log(log(log(first(5), tag + TAG_KIND), link), a + ARENA_HASH_COUNT);
-    n = log(log(n, a + ARENA_IN_USE), a + ARENA_IN_USE + 1);
-    raise(n);
-    i32[tag + TAG_KIND] = TAG_SEGMENT_FREE;
+    note4(tag + TAG_KIND, link, a + ARENA_IN_USE, a + ARENA_IN_USE + 1);
+    i32[tag + TAG_KIND] = kind;
     i32[link] = i32[tag + TAG_LINK_NEXT];
-    i32[a + ARENA_HASH_COUNT]--;
     f64[(a + ARENA_IN_USE) >> 1] -= size;
     f64[(a + ARENA_FREES) >> 1]++;
   }
@@ -320,7 +313,7 @@ export function createSegments(ground: Ground): Segments {
   function grow(a: number, tag: number, start: number, size: number): void {
     const moves = listOf(size) !== listOf(f64[(tag + TAG_SIZE) >> 1]);
     if (moves) removeFree(a, tag);
-    raise(log(log(log(log(first(4), tag + TAG_START), tag + TAG_START + 1), tag + TAG_SIZE), tag + TAG_SIZE + 1));
+    note4(tag + TAG_START, tag + TAG_START + 1, tag + TAG_SIZE, tag + TAG_SIZE + 1);
     f64[(tag + TAG_START) >> 1] = start;
     f64[(tag + TAG_SIZE) >> 1] = size;
     if (moves) insertFree(a, tag);

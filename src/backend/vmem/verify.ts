@@ -10,7 +10,6 @@ import {
   ARENA_FIRST,
   ARENA_FREE_LISTS,
   ARENA_FREE_LIST_COUNT,
-  ARENA_HASH_COUNT,
   ARENA_HASH_ROUND,
   ARENA_HASH_SPLIT,
   ARENA_IMPORTED,
@@ -109,7 +108,6 @@ export function verifyArena(ground: Ground, segments: Segments, a: number, name:
   same("integers imported", imported, f64[(a + ARENA_IMPORTED) >> 1]);
   same("spans", spans, i32[a + ARENA_SPANS]);
   same("tags in the address list", seen.size, i32[a + ARENA_SEGMENTS]);
-  same("entries of the hash", busy, i32[a + ARENA_HASH_COUNT]);
   same("entries in the hash's chains", chains.size, busy);
   verifyFreeLists(ground, a, free, say);
   const spare = new Set<number>();

@@ -3,7 +3,6 @@ import {
   ARENA_BITMAP,
   ARENA_FIRST,
   ARENA_FREE_LISTS,
-  ARENA_HASH_COUNT,
   ARENA_HASH_ROUND,
   ARENA_HASH_SPLIT,
   ARENA_HASH_TABLES,
@@ -148,7 +147,6 @@ const DAMAGE: [string, (arena: Arena) => void, RegExp][] = [
   ...(
     [
       ["the tags", ARENA_SEGMENTS],
-      ["the hash's entries", ARENA_HASH_COUNT],
       ["the free tags", ARENA_TAGS],
       ["the spans", ARENA_SPANS],
     ] as const
