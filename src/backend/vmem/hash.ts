@@ -31,7 +31,7 @@ const SPLIT_LONGEST = 24;
 
 export interface Hash {
   /** The allocated segment that begins at `start`; 0 = none. */
-  lookup(a: number, start: number): number;
+  readonly lookup: (a: number, start: number) => number;
   /** The word that the chain of a segment beginning at `start` begins with. */
   headOf(a: number, start: number): number;
   /** The word that names the allocated segment `tag` in its chain; at once for what `lookup` has just found. */
