@@ -38,6 +38,8 @@ export interface RobustLocks {
    * @returns false when it could not be had in that time; nothing is held then.
    */
   acquire(lock: number, patienceMs: number): boolean;
+  /** Above 0, nothing is waited for: an operation that must not block is under way, whoever takes the locks below it. */
+  hurry: number;
   /** Lets the held lock go; what was not committed is undone first. */
   release(): void;
   /** Undoes and lets go whatever an exception left behind; the first thing that every slow path does. */
@@ -90,7 +92,8 @@ export function createLocks(cells: Cells, slots: number, me: number, journal: Jo
       if (deadHolder(seen)) break;
     }
     const stuck = lock === stuckLock && (Atomics.load(i32, lock) & ~LOCK_WAITERS) === stuckHolder;
-    const until = performance.now() + (stuck ? 0 : patienceMs);
+    const patience = robust.hurry > 0 ? 0 : patienceMs;
+    const until = performance.now() + (stuck ? 0 : patience);
     for (;;) {
       const seen = Atomics.load(i32, lock);
       if (seen === 0) {
@@ -101,7 +104,7 @@ export function createLocks(cells: Cells, slots: number, me: number, journal: Jo
       if (salvageIfDead(seen)) continue;
       if (performance.now() >= until) {
         // Who only tried, without patience, has learnt nothing about the holder.
-        if (patienceMs > 0) {
+        if (patience > 0) {
           stuckLock = lock;
           stuckHolder = seen & ~LOCK_WAITERS;
         }
@@ -178,5 +181,6 @@ export function createLocks(cells: Cells, slots: number, me: number, journal: Jo
     i32[slot + SLOT_PENDING_LOCK] = 0;
   }
 
-  return { acquire, release, mend, salvage, settle, contended: () => wasContended };
+  const robust: RobustLocks = { hurry: 0, acquire, release, mend, salvage, settle, contended: () => wasContended };
+  return robust;
 }

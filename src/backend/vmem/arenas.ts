@@ -56,16 +56,19 @@ import {
 import type { Arena, ArenaOptions, ImportOptions } from "./arena.ts";
 import { PROVIDED, type Porter } from "./backing.ts";
 import { WANTS_TAGS, createEngine } from "./engine.ts";
+import { dismantle } from "./ending.ts";
+import { giveSpan } from "./giving.ts";
 import { ArenaHandle } from "./handle.ts";
 import { HEAP_BUSY, type Heap, NO_PAGES } from "./heap.ts";
 import { checkArenaOptions, checkImport, checkSource } from "./local.ts";
+import { walkedOf } from "./looking.ts";
 import type { QuantumCache } from "./quantum-cache.ts";
 import { MOST_END } from "./request.ts";
 import { HASH_FIRST } from "./hash.ts";
 import { createSharedBacking } from "./shared-backing.ts";
 import { SOURCE_RELEASED, SOURCE_USER, createArenaPorter, createUserPorter } from "./shared-porter.ts";
 import { OVERLAPS } from "./spans.ts";
-import { createWalker } from "./walk.ts";
+import { type Walked, createWalker } from "./walk.ts";
 
 /** Options of a shared arena: `source` is another shared arena of the same memory, or "heap" by {@link Arenas.heap}. */
 export type SharedArenaOptions = ArenaOptions;
@@ -417,7 +420,7 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
     const start = f64[(frame + SPAN_START) >> 1];
     const size = f64[(frame + SPAN_SIZE) >> 1];
     const source = i32[frame + SPAN_SOURCE];
-    if (source > 0) return at(source).giveSpan(start, size, frame);
+    if (source > 0) return giveSpan(at(source), start, size, frame);
     const a = i32[frame + SPAN_ARENA];
     // A user's span: back into the arena, whose threads have the functions. If its release was called, it is gone.
     if (source === SOURCE_RELEASED || source !== SOURCE_USER || i32[a + ARENA_STATE] !== ARENA_STATE_LIVE) {
@@ -455,7 +458,7 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
       next = i32[a + ARENA_NEXT];
       if (i32[a + ARENA_STATE] === ARENA_STATE_DYING && i32[a + ARENA_CLOSER] === name) {
         try {
-          at(a).dismantle();
+          dismantle(at(a));
           retire(a);
         } catch {
           return null;
@@ -492,9 +495,9 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
     return !walker.hasGaps();
   }
 
-  function walkable(a: number): { backing: ArenaHandle["backing"]; walked: ReturnType<ArenaHandle["walked"]> } {
+  function walkable(a: number): { backing: ArenaHandle["backing"]; walked: Walked } {
     const handle = at(a);
-    return { backing: handle.backing, walked: handle.walked() };
+    return { backing: handle.backing, walked: walkedOf(handle) };
   }
 
   function verify(say: (problem: string) => void): number {

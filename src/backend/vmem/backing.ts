@@ -51,8 +51,10 @@ export interface Backing {
   /** Only what somebody owns may be freed through a handle (the heap, whose other pages are the allocator's). */
   readonly guarded: boolean;
   engine(): Engine;
-  /** First thing of every operation: completes what was left behind. */
-  begin(): void;
+  /** First thing of every operation: completes what was left behind. @param mayWait - false: as far as locks are to be had at once. */
+  begin(mayWait: boolean): void;
+  /** While the sum of these is above 0, no lock is waited for, whatever is called. */
+  hurry(by: number): void;
   /** Takes the lock. @param mayWait - false: gives up instead of blocking. @returns false when it could not be had. */
   enter(mayWait: boolean): boolean;
   /** Lets it go; what was not committed is undone. */

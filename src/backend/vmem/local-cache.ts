@@ -23,6 +23,7 @@ const INSIDE = -3;
 const OUT = -16;
 
 export class LocalCache implements QuantumCache {
+  readonly isShared = false;
   private readonly ground: CacheGround;
   private readonly perQuantum: number;
   private readonly quantum: number;
@@ -162,8 +163,8 @@ export class LocalCache implements QuantumCache {
     return new UmaCorruptionError(code, `free of ${start} in arena "${name}": ${why}`, { zone: name, value: start });
   }
 
-  drain(): void {
-    if (this.vain !== null && this.vain === this.heads.join()) return;
+  drain(): boolean {
+    if (this.vain !== null && this.vain === this.heads.join()) return false;
     const { words, classes, ground, quantum } = this;
     const idle: number[] = [];
     this.heads.fill(END);
@@ -185,6 +186,7 @@ export class LocalCache implements QuantumCache {
     this.runs -= idle.length;
     this.vain = idle.length === 0 ? this.heads.join() : null;
     for (const first of idle) ground.giveRun(this.base + first * quantum, RUN * quantum);
+    return idle.length > 0;
   }
 
   outstanding(): number {

@@ -203,6 +203,7 @@ function createBacking(quantum: number, qcacheMax: number, arena: () => Arena): 
     unhold: () => undefined,
     engine: () => engine,
     begin: undo,
+    hurry: () => undefined,
     enter: () => true,
     leave: undo,
     commit: () => journal.commit(),

@@ -16,8 +16,10 @@ export interface QuantumCache {
    * @throws UmaCorruptionError when they are, but not allocated, or of another size.
    */
   free(start: number, size: number): boolean;
-  /** Gives what is unused back to the arena, as far as it comes in whole runs. */
-  drain(): void;
+  /** Whether other threads have caches of the same arena. */
+  readonly isShared: boolean;
+  /** Gives what is unused back to the arena, as far as it comes in whole runs. @returns whether any has gone back. */
+  drain(): boolean;
   /** Integers out of the cache: allocated from it and not freed yet. */
   outstanding(): number;
   /** Integers of the arena that the cache holds in all, whether they are out of it or not. */

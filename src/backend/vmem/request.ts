@@ -56,8 +56,8 @@ export interface Request {
   start: number;
   /** Intent frame that the result is held in, as a span on its way to another arena; 0 = none. */
   frame: number;
-  /** Word that receives the start in the same transaction; 0 = none. */
-  word: number;
+  /** Byte address of the page that stands for the result, a run of the quantum caches; 0 = none. */
+  shadow: number;
 }
 
 export function emptyRequest(): Request {
@@ -73,7 +73,7 @@ export function emptyRequest(): Request {
     plain: true,
     start: 0.5,
     frame: 0,
-    word: 0,
+    shadow: 0,
   };
 }
 

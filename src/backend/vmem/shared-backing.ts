@@ -50,9 +50,19 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
   /** Sleepers of this thread: what waitAsync cannot do everywhere, a wake by this thread can. */
   const sleepers = new Set<() => void>();
 
-  function begin(): void {
+  function begin(mayWait: boolean): void {
     locks.mend();
-    if (intents.abandoned()) services.finishFrames();
+    if (!intents.abandoned()) return;
+    if (!mayWait) locks.hurry++;
+    try {
+      services.finishFrames();
+    } finally {
+      if (!mayWait) locks.hurry--;
+    }
+  }
+
+  function hurry(by: number): void {
+    locks.hurry += by;
   }
 
   function isAlive(): boolean {
@@ -175,6 +185,7 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
     guarded: isHeap,
     engine: () => engine,
     begin,
+    hurry,
     enter: (mayWait) => locks.acquire(LOCK, mayWait ? patienceMs : 0),
     leave: () => locks.release(),
     commit,

@@ -9,8 +9,10 @@ import type { Floor } from "../memory/floor.ts";
 import { INTENT_FRAMES, INTENT_SPAN, SPAN_ARENA, SPAN_HELD, SPAN_SIZE, SPAN_SOURCE, SPAN_START } from "../memory/layout.ts";
 import type { ImportFunction, ReleaseFunction } from "./arena.ts";
 import type { Porter, SpanInHand } from "./backing.ts";
-import { BUSY, type ArenaHandle } from "./handle.ts";
+import { giveSpan } from "./giving.ts";
+import type { ArenaHandle } from "./handle.ts";
 import { checkSpan } from "./local.ts";
+import { BUSY, takeSpan } from "./taking.ts";
 
 /** SPAN_SOURCE of a span from functions of the user's; and when its release has been called. */
 export const SOURCE_USER = -1;
@@ -55,7 +57,7 @@ export function createArenaPorter(floor: Floor, arena: ArenaHandle, source: Aren
     const frame = openFrame(floor, a, source.backing.a);
     if (frame === 0) return null;
     try {
-      const start = withFrame(floor, () => source.takeSpan(size, mayWait, frame));
+      const start = withFrame(floor, () => takeSpan(source, size, mayWait, frame));
       busy = start === BUSY;
       return start >= 0 ? { start, size, frame } : null;
     } finally {
@@ -65,7 +67,7 @@ export function createArenaPorter(floor: Floor, arena: ArenaHandle, source: Aren
 
   function giveBack({ start, size, frame }: SpanInHand): void {
     // Out of reach, the frame stays: the span goes home at the next slow path.
-    if (withFrame(floor, () => source.giveSpan(start, size, frame))) closeFrame(floor, frame);
+    if (withFrame(floor, () => giveSpan(source, start, size, frame))) closeFrame(floor, frame);
   }
 
   return {
