@@ -7,8 +7,9 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type WasmTools, findNativeCompiler, findWasmTools } from "../../tools/wasm-compiler.ts";
 import { IMAGES, IMAGE_STACK_BYTES, MEMORY_BYTES, imageBase } from "./images.ts";
 
 /** SQLite's sources, in one file, as this package of the npm registry carries them. Only fetched: its install step is not run. */
@@ -36,68 +37,11 @@ const COMMON = ["program.c", "files.c"];
 const WASM_ONLY = ["heap.c", "wasm-host.c"];
 const NATIVE_ONLY = ["native.c"];
 
-/** What the compiler needs that is not there, in one line. */
-export class NoCompiler extends Error {}
-
 export interface Built {
   /** A WebAssembly module for each place in the memory. */
   readonly images: readonly string[];
   /** The same program as an executable of this machine. */
   readonly native: string;
-}
-
-interface Tools {
-  readonly clang: string;
-  readonly linker: string;
-  readonly include: string;
-  readonly libraries: string;
-  readonly builtins: string;
-  readonly native: string;
-}
-
-function firstThatRuns(...programs: string[]): string | null {
-  return programs.find((program) => runs(program)) ?? null;
-}
-
-function runs(program: string): boolean {
-  try {
-    execFileSync(program, ["--version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** @throws NoCompiler saying what is missing and which Debian packages have it. */
-export function findTools(): Tools {
-  const clang = firstThatRuns("clang", "clang-19", "clang-16", "clang-14");
-  const linker = firstThatRuns("wasm-ld", "wasm-ld-19", "wasm-ld-16", "wasm-ld-14");
-  const native = firstThatRuns("cc", "gcc", "clang");
-  const include = "/usr/include/wasm32-wasi";
-  const libraries = "/usr/lib/wasm32-wasi";
-  const builtins = clang === null ? "" : builtinsOf(clang);
-  const missing = [
-    ...(clang === null ? ["clang"] : []),
-    ...(linker === null ? ["lld"] : []),
-    ...(existsSync(include) && existsSync(libraries) ? [] : ["wasi-libc"]),
-    ...(clang === null || existsSync(builtins) ? [] : ["libclang-rt-dev-wasm32"]),
-    ...(native === null ? ["gcc"] : []),
-  ];
-  if (clang === null || linker === null || native === null || missing.length > 0) {
-    throw new NoCompiler(`no compiler for wasm32; on Debian: apt-get install ${missing.join(" ")}`);
-  }
-  return { clang, linker, include, libraries, builtins, native };
-}
-
-/** The compiler's own library for wasm32, wherever its release keeps it. */
-function builtinsOf(clang: string): string {
-  const resources = execFileSync(clang, ["-print-resource-dir"], { encoding: "utf8" }).trim();
-  const lib = join(resources, "lib");
-  if (!existsSync(lib)) return "";
-  const found = readdirSync(lib, { recursive: true, encoding: "utf8" }).find(
-    (path) => /wasm32|wasi/.test(path) && path.endsWith(".a") && path.includes("builtins"),
-  );
-  return found === undefined ? "" : join(lib, found);
 }
 
 /** Fetches SQLite's sources, once. @returns the folder of sqlite3.c. */
@@ -123,7 +67,7 @@ function fingerprint(): string {
   return hash.digest("hex").slice(0, 16);
 }
 
-function compileForWasm(tools: Tools, sqlite: string, folder: string): string[] {
+function compileForWasm(tools: WasmTools, sqlite: string, folder: string): string[] {
   const sources = [join(sqlite, "sqlite3.c"), ...[...COMMON, ...WASM_ONLY].map((file) => join(HERE, file))];
   return sources.map((source, i) => {
     const object = join(folder, `${i}.o`);
@@ -132,7 +76,7 @@ function compileForWasm(tools: Tools, sqlite: string, folder: string): string[] 
   });
 }
 
-function linkImage(tools: Tools, objects: string[], image: number, output: string): void {
+function linkImage(tools: WasmTools, objects: string[], image: number, output: string): void {
   execFileSync(tools.linker, [
     ...objects,
     `-L${tools.libraries}`,
@@ -162,7 +106,8 @@ export function buildProgram(say: (line: string) => void = () => {}): Built {
   const images = Array.from({ length: IMAGES }, (_, i) => join(folder, `image-${i}.wasm`));
   const native = join(folder, "native");
   if (existsSync(folder)) return { images, native };
-  const tools = findTools();
+  const tools = findWasmTools();
+  const compiler = findNativeCompiler();
   say(`fetching SQLite (${SQLITE_PACKAGE}) …`);
   const sqlite = fetchSqlite();
   say("compiling it for wasm32 and for this machine (a minute, the first time) …");
@@ -171,7 +116,7 @@ export function buildProgram(say: (line: string) => void = () => {}): Built {
   const objects = compileForWasm(tools, sqlite, unfinished);
   for (let i = 0; i < IMAGES; i++) linkImage(tools, objects, i, join(unfinished, `image-${i}.wasm`));
   const sources = [join(sqlite, "sqlite3.c"), ...[...COMMON, ...NATIVE_ONLY].map((file) => join(HERE, file))];
-  execFileSync(tools.native, [...NATIVE_OPTIONS, `-I${sqlite}`, `-I${HERE}`, ...sources, "-o", join(unfinished, "native"), "-lm"]);
+  execFileSync(compiler, [...NATIVE_OPTIONS, `-I${sqlite}`, `-I${HERE}`, ...sources, "-o", join(unfinished, "native"), "-lm"]);
   writeFileSync(join(unfinished, "built"), "");
   renameSync(unfinished, folder);
   return { images, native };

@@ -2,7 +2,8 @@
  * SQLite on zalloc: a C program compiled to WebAssembly, whose malloc is zalloc's, twice at once on one memory. Their reports are
  * compared with those of the same program as a native process. Then one of the two is killed in the middle, and the other goes on.
  */
-import { NoCompiler, buildProgram, nativeReport } from "./build.ts";
+import { NoCompiler } from "../../tools/wasm-compiler.ts";
+import { buildProgram, nativeReport } from "./build.ts";
 import { createTown } from "./town.ts";
 
 const YEARS = 12;

@@ -131,7 +131,9 @@ async function startCrew(uma: Uma, plan: Plan, board: Board, victim: number): Pr
 function startWorker(uma: Uma, plan: Plan, board: Board, worker: number, victim: boolean): Member {
   const ticket = uma.ticket();
   const orders: Orders = { ticket, plan, board, worker, victim };
-  const thread = new Worker(new URL("./replay-worker.ts", import.meta.url), { workerData: orders });
+  const thread = new Worker(new URL(import.meta.url.endsWith(".ts") ? "./replay-worker.ts" : "./replay-worker.js", import.meta.url), {
+    workerData: orders,
+  });
   const failed = new Promise<never>((_, reject) => thread.once("error", reject));
   let finishedAt = 0;
   const ready = new Promise<void>((resolve) => {

@@ -1,6 +1,7 @@
 /** The C program on zalloc's malloc: small, as `npm run example:wasm` runs it large. */
 import { afterAll, describe, expect, test } from "vitest";
-import { type Built, NoCompiler, buildProgram, nativeReport } from "../../examples/wasm/build.ts";
+import { type Built, buildProgram, nativeReport } from "../../examples/wasm/build.ts";
+import { NoCompiler } from "../../tools/wasm-compiler.ts";
 import { type Town, createTown } from "../../examples/wasm/town.ts";
 
 const YEARS = 4;

@@ -1,0 +1,102 @@
+/**
+ * Replays of the traces, bare: the operations alone, on zalloc's malloc in this process and on the C library's in a process of its
+ * own. Both read the same words, four an operation, and a pass begins with nothing allocated.
+ */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { ALLOC, FREE, type Trace, readTrace } from "../../src/cli/trace.ts";
+import { defaultBytes } from "../../src/cli/replay.ts";
+import { createMalloc, Uma } from "../../src/index.ts";
+import type { SliceProgram } from "../harness/suite.ts";
+import { nativeReplay } from "./compiled.ts";
+
+const WORDS = 4;
+
+/** The trace of that name, from those that come with the project. */
+export function traceOf(name: string): Trace {
+  return readTrace(join(process.cwd(), "examples", "traces", `${name}.trace.gz`));
+}
+
+function wordsOf(trace: Trace): Int32Array {
+  const words = new Int32Array(trace.kinds.length * WORDS);
+  trace.kinds.forEach((kind, n) => {
+    const id = trace.objectOf[n] as number;
+    words.set([kind, id, trace.sizes[id] as number, trace.madeFrom[id] as number], n * WORDS);
+  });
+  return words;
+}
+
+/** zalloc's malloc, one worker. */
+export function onZalloc(name: string): SliceProgram {
+  const trace = traceOf(name);
+  const words = wordsOf(trace);
+  const uma = Uma.create({ bytes: defaultBytes(trace.peakBytes) });
+  const heap = createMalloc(uma);
+  const addresses = new Int32Array(trace.sizes.length);
+  const pass = (): void => {
+    for (let at = 0; at < words.length; at += WORDS) {
+      const kind = words[at];
+      const id = words[at + 1] as number;
+      if (kind === ALLOC) {
+        addresses[id] = heap.malloc(words[at + 2] as number);
+      } else if (kind === FREE) {
+        heap.free(addresses[id] as number);
+        addresses[id] = 0;
+      } else {
+        const old = words[at + 3] as number;
+        addresses[id] = heap.realloc(addresses[old] as number, words[at + 2] as number);
+        addresses[old] = 0;
+      }
+    }
+  };
+  return {
+    slice: () => {
+      const start = performance.now();
+      pass();
+      const ns = (performance.now() - start) * 1e6;
+      for (const p of addresses) heap.free(p);
+      addresses.fill(0);
+      return { ops: trace.kinds.length, ns };
+    },
+    close: () => uma.detach(),
+  };
+}
+
+/** A file of the trace's words for the program in C. */
+function wordsFile(name: string, trace: Trace): string {
+  const folder = join(process.cwd(), "build", "bench-c");
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, `${name}.${process.pid}.words`);
+  writeFileSync(path, Buffer.concat([new Int32Array([trace.kinds.length, trace.sizes.length]), wordsOf(trace)].map(bytesOf)));
+  return path;
+}
+
+function bytesOf(words: Int32Array): Uint8Array {
+  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+}
+
+function linesOf(child: ChildProcess): AsyncIterator<string> {
+  if (child.stdout === null) throw new Error("the replay in C has no output");
+  return createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+}
+
+/** The C library's malloc. */
+export function onNative(name: string): SliceProgram {
+  const trace = traceOf(name);
+  const program = nativeReplay() as string;
+  const file = wordsFile(name, trace);
+  const held = Number(execFileSync(program, [file, "held"], { encoding: "utf8" }));
+  const child = spawn(program, [file], { stdio: ["pipe", "pipe", "inherit"] });
+  const lines = linesOf(child);
+  return {
+    slice: async () => {
+      child.stdin?.write("\n");
+      const { value } = (await lines.next()) as { value: string };
+      return { ops: trace.kinds.length, ns: Number(value) };
+    },
+    figures: () => ({ "held ÷ live": held / trace.peakBytes }),
+    close: () => void child.kill(),
+  };
+}

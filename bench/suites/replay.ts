@@ -1,0 +1,72 @@
+/**
+ * The traces of real programs on malloc: time and memory against the C library's, and two workers against one.
+ * The times of "zalloc" and "C library" are of the operations alone; the others are of whole replays, every object stamped and
+ * checked, as `npm start` does them.
+ */
+import { makePlan } from "../../src/cli/plan.ts";
+import { defaultBytes, replay } from "../../src/cli/replay.ts";
+import { across, type Case, type SliceProgram, type Suite } from "../harness/suite.ts";
+import { nativeReplay } from "../programs/compiled.ts";
+import { onNative, onZalloc, traceOf } from "../programs/replaying.ts";
+
+const ONE_THREADED = ["sqlite", "jq", "perl"] as const;
+const ALL = [...ONE_THREADED, "node"] as const;
+
+function whole(name: string, workers: number): SliceProgram {
+  const trace = traceOf(name);
+  const plan = makePlan(trace, workers);
+  let heldPerLive = 0;
+  return {
+    slice: async () => {
+      const result = await replay(plan, { bytes: defaultBytes(trace.peakBytes), kill: false, onProgress: () => undefined });
+      const { lost, wrongStamps } = result.accounts;
+      if (lost !== 0 || wrongStamps !== 0 || !result.verdict.ok) throw new Error(`the replay of ${name} went wrong`);
+      heldPerLive = result.peakHeldBytes / result.peakLiveBytes;
+      return { ops: result.operations, ns: result.elapsedMs * 1e6 };
+    },
+    figures: () => ({ "held ÷ live": heldPerLive }),
+  };
+}
+
+const compiled = nativeReplay() !== null;
+/** A pass of a trace is a slice; the first ones have the engine's warm-up in them, as the first ones in C have the page faults. */
+const PASSES = { maxSlices: 12, maxProcesses: 3 };
+const WHOLE = { maxSlices: 3, maxProcesses: 1, warmUp: false };
+
+const cases: readonly Case[] = [
+  ...ALL.map((name): Case => ({ name: "zalloc", variant: name, ...PASSES, program: () => onZalloc(name) })),
+  ...(compiled ? ALL.map((name): Case => ({ name: "C library", variant: name, ...PASSES, program: () => onNative(name) })) : []),
+  ...ALL.map((name): Case => ({ name: "replay, 1 worker", variant: name, group: name, ...WHOLE, program: () => whole(name, 1) })),
+  { name: "replay, 2 workers", variant: "node", group: "node", ...WHOLE, program: () => whole("node", 2) },
+];
+
+export const suite: Suite = {
+  name: "replay",
+  about: `Traces of real programs, an operation.${compiled ? "" : " The C library's rows are left out: there is no C compiler."}`,
+  cases,
+  rows: [
+    ...(compiled
+      ? ONE_THREADED.map((name) => ({
+          label: `zalloc ÷ C library, ${name}`,
+          over: across("zalloc", "C library", [name]),
+          limit: 2,
+          aim: 1,
+          direction: "at most" as const,
+        }))
+      : []),
+    {
+      label: "1 worker ÷ 2 workers, node",
+      over: [{ numerator: ["replay, 1 worker", "node"], denominator: ["replay, 2 workers", "node"] }],
+      limit: 1.15,
+      aim: 1.3,
+      direction: "at least",
+    },
+    ...ALL.map((name) => ({
+      label: `memory held ÷ live bytes at their peaks, ${name}`,
+      figure: { of: ["replay, 1 worker", name] as const, key: "held ÷ live" },
+      limit: 1.35,
+      aim: 1.2,
+      direction: "at most" as const,
+    })),
+  ],
+};
