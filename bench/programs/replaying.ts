@@ -6,11 +6,14 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { ALLOC, FREE, type Trace, readTrace } from "../../src/cli/trace.ts";
+import { type Board, ROW_WRONG, makeBoard, rowOf } from "../../src/cli/board.ts";
+import { type Plan, makePlan } from "../../src/cli/plan.ts";
 import { defaultBytes } from "../../src/cli/replay.ts";
-import { createMalloc, Uma } from "../../src/index.ts";
+import { ALLOC, FREE, type Trace, readTrace } from "../../src/cli/trace.ts";
+import { type Ticket, createMalloc, Uma } from "../../src/index.ts";
 import type { SliceProgram } from "../harness/suite.ts";
 import { nativeReplay } from "./compiled.ts";
+import { startCrew } from "./crew.ts";
 
 const WORDS = 4;
 
@@ -98,5 +101,39 @@ export function onNative(name: string): SliceProgram {
     },
     figures: () => ({ "held ÷ live": held / trace.peakBytes }),
     close: () => void child.kill(),
+  };
+}
+
+/** What a worker of {@link onWorkers} is told. */
+export interface Part {
+  readonly ticket: Ticket;
+  readonly plan: Plan;
+  readonly board: Board;
+  readonly worker: number;
+}
+
+/**
+ * The trace dealt to some workers, stamped and checked, pass after pass in the same threads. A pass takes as long as the slowest
+ * of them; what it leaves is freed before the next one.
+ */
+export async function onWorkers(name: string, workers: number): Promise<SliceProgram> {
+  const trace = traceOf(name);
+  const plan = makePlan(trace, workers);
+  const uma = Uma.create({ bytes: defaultBytes(trace.peakBytes), workers: workers + 1 });
+  const malloc = createMalloc(uma);
+  const board = makeBoard(workers, plan.sizes.length);
+  const parts = plan.counts.map((_, worker): Part => ({ ticket: uma.ticket(), plan, board, worker }));
+  const crew = await startCrew("./replaying-worker.js", parts);
+  return {
+    slice: async () => {
+      board.words.fill(0);
+      for (const p of board.addresses) if (p > 0) malloc.free(p);
+      board.addresses.fill(0);
+      const slices = await crew.work(0);
+      const wrong = parts.reduce((sum, { worker }) => sum + (board.words[rowOf(worker) + ROW_WRONG] as number), 0);
+      if (wrong > 0) throw new Error(`${wrong} stamps of ${name} were wrong`);
+      return { ops: plan.operations, ns: Math.max(...slices.map(({ ns }) => ns)) };
+    },
+    close: () => void crew.close(),
   };
 }

@@ -70,6 +70,8 @@ export interface Malloc {
 const TAG_ENTRIES = 1024;
 /** An allocation moves to a smaller class when it would use no more than 1/SHRINK of its own. */
 const SHRINK = 2;
+/** Up to so many bytes a loop copies faster than a call of `copyWithin`, which takes some 50 ns to begin. */
+const WORDWISE_BYTES = 256;
 const LEAST_BYTES = CLASS_SIZES[0] as number;
 
 export interface MallocOptions {
@@ -185,6 +187,17 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
     return size <= held && Math.max(size, LEAST_BYTES) * SHRINK > held;
   }
 
+  /** Copies the `bytes` at `from` to `to`, up to a multiple of 4: no allocation is shorter than that. */
+  function copy(to: number, from: number, bytes: number): void {
+    if (bytes > WORDWISE_BYTES) {
+      u8.copyWithin(to, from, from + bytes);
+      return;
+    }
+    const end = (from + bytes + 3) >> 2;
+    let target = to >> 2;
+    for (let word = from >> 2; word < end; word++) i32[target++] = i32[word];
+  }
+
   // Literals on the hot path: 8192 = SMALL_MAX_BYTES, 4 = CLASS_SHIFT, 12 = PAGE_SHIFT, 1024 = TAG_ENTRIES, PTE_TAG = 0.
   class ZoneMalloc implements Malloc {
     malloc(size: number): number {
@@ -241,7 +254,7 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
       const to = this.malloc(size);
       // What shrinks need not move.
       if (to === 0) return size <= held ? p : 0;
-      u8.copyWithin(to, p, p + Math.min(held, size));
+      copy(to, p, Math.min(held, size));
       this.free(p);
       return to;
     }
