@@ -14,6 +14,8 @@ export interface ReplayRequest {
   readonly kill: boolean;
   /** Length of the memory, bytes; 0 = by the trace. */
   readonly bytes: number;
+  /** Where to write a plot of the memory over the trace; "" = nowhere. */
+  readonly plot: string;
 }
 
 const DEFAULT_WORKERS = 2;
@@ -39,6 +41,7 @@ export function parseArguments(argv: readonly string[], cwd: string): ReplayRequ
     .option("--workers <n>", `Worker threads (default: ${DEFAULT_WORKERS})`)
     .option("--kill", "Terminate one worker in mid-run, recover it, and let the others finish")
     .option("--bytes <n>", "Length of the memory, bytes; k, m or g may follow (default: by the trace)")
+    .option("--plot <file>", "Write a plot of live and held bytes over the trace, by zone, to an SVG file")
     .action((options: Options) => {
       request = readOptions(options, cwd);
     });
@@ -52,13 +55,14 @@ export function parseArguments(argv: readonly string[], cwd: string): ReplayRequ
   return request;
 }
 
-function readOptions({ trace, workers, kill, bytes }: Options, cwd: string): ReplayRequest {
+function readOptions({ trace, workers, kill, bytes, plot }: Options, cwd: string): ReplayRequest {
   if (kill !== undefined && typeof kill !== "boolean") throw new UsageError("--kill is given more than once");
   return {
     file: traceFile(trace === undefined ? DEFAULT_TRACE : single("trace", trace), cwd),
     workers: workers === undefined ? DEFAULT_WORKERS : readWorkers(single("workers", workers)),
     kill: kill === true,
     bytes: bytes === undefined ? 0 : readBytes(single("bytes", bytes)),
+    plot: plot === undefined ? "" : readPlot(single("plot", plot), cwd),
   };
 }
 
@@ -78,6 +82,11 @@ function readBytes(text: string): number {
   const bytes = digits === undefined ? Number.NaN : Number(digits) * (UNITS[unit.toLowerCase()] as number);
   if (bytes >= LEAST_BYTES && bytes <= MAX_MEMORY_BYTES) return bytes;
   throw new UsageError(`--bytes is ${JSON.stringify(text)}; allowed: ${LEAST_BYTES} (4m) to ${MAX_MEMORY_BYTES} (2g)`);
+}
+
+function readPlot(text: string, cwd: string): string {
+  if (text.endsWith(".svg")) return resolve(cwd, text);
+  throw new UsageError(`--plot is ${JSON.stringify(text)}; it must be the name of an .svg file`);
 }
 
 /** Where the user typed the command: npm runs scripts in the package's own directory. */

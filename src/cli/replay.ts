@@ -35,6 +35,8 @@ export interface ReplayOptions {
   /** Terminate a worker in mid-run. */
   readonly kill: boolean;
   /** Called now and then while the workers are at work. */
+  /** How often, milliseconds. Default 100. */
+  readonly everyMs?: number;
   readonly onProgress: (progress: Progress, statistics: () => MemoryStatistics) => void;
 }
 
@@ -84,7 +86,7 @@ export async function replay(plan: Plan, options: ReplayOptions): Promise<Replay
 
   const drawing = setInterval(() => {
     options.onProgress(progressOf(uma, plan, board, performance.now() - began), () => uma.stats());
-  }, DRAW_EVERY_MS);
+  }, options.everyMs ?? DRAW_EVERY_MS);
   const ended = await Promise.all(crew.map((member) => member.ended)).finally(() => clearInterval(drawing));
   const finishedAt = Math.max(...ended.map((end) => end.finishedAt)) - performance.timeOrigin;
   options.onProgress(progressOf(uma, plan, board, finishedAt - began), () => uma.stats());

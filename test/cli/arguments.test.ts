@@ -10,8 +10,14 @@ describe("parseArguments", () => {
   });
 
   test("takes the word replay, and every option", () => {
-    const args = ["replay", "--trace", "here/some.gz", "--workers", "7", "--kill", "--bytes", "64m"];
-    expect(parseArguments(args, "/somewhere")).toEqual({ file: "/somewhere/here/some.gz", workers: 7, kill: true, bytes: 2 ** 26 });
+    const args = ["replay", "--trace", "here/some.gz", "--plot", "here/plot.svg", "--workers", "7", "--kill", "--bytes", "64m"];
+    expect(parseArguments(args, "/somewhere")).toEqual({
+      plot: "/somewhere/here/plot.svg",
+      file: "/somewhere/here/some.gz",
+      workers: 7,
+      kill: true,
+      bytes: 2 ** 26,
+    });
   });
 
   test.each([
@@ -39,6 +45,8 @@ describe("parseArguments", () => {
     [["--bytes", "3g"], /--bytes is "3g"/],
     [["--bytes", "64mb"], /--bytes is "64mb"/],
     [["--bytes", "-1"], /value is missing|Unknown option/],
+    [["--plot", "plot.png"], /--plot is "plot.png"; it must be the name of an .svg file/],
+    [["--plot", "a.svg", "--plot", "b.svg"], /--plot is given more than once/],
   ])("refuses %j", (args, why) => {
     expect(() => parseArguments(args, "/")).toThrow(UsageError);
     expect(() => parseArguments(args, "/")).toThrow(why);
