@@ -12,6 +12,7 @@ export {
   SLAB_OFFP,
   SLAB_PRIV,
 } from "./backend/supplier/page-supplier.ts";
+export { type CacheOptions, type ImportItems, type ReleaseItems, defineCache } from "./uma/cache-zone.ts";
 export type { DeathPolicy, ZoneDefinition, ZoneOptions } from "./uma/definition.ts";
 export type { Ctor, Dtor, Fini, Init, Views } from "./uma/hooks.ts";
 export { type Malloc, type MallocOptions, createMalloc } from "./uma/malloc/malloc.ts";
@@ -21,6 +22,7 @@ export type { WarningOptions } from "./uma/limits.ts";
 export type { MapType } from "./uma/map/hash.ts";
 export { type MapDefinition, type MapOptions, type SharedMap, defineMap, openMap } from "./uma/map/shared-map.ts";
 export type { AdvanceMode, Smr } from "./uma/smr.ts";
+export { type SecondaryOptions, defineSecondary } from "./uma/secondary.ts";
 export { type PcpuZone, openPcpu } from "./uma/pcpu.ts";
 export { type UmaNode, type VmstatZone, umaTree, vmstatJson, vmstatZones } from "./uma/sysctl.ts";
 export type { Failure } from "./uma/outcome.ts";

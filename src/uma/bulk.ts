@@ -21,6 +21,7 @@ import {
   PTE_DELTA,
   PTE_TAG,
 } from "../backend/memory/layout.ts";
+import { isCacheItem } from "./cache-zone.ts";
 import type { Core } from "./core.ts";
 import { type ZoneDefinition, FLAG_SITES, FLAG_SMR, FLAG_ZERO } from "./definition.ts";
 import type { Zone } from "./zone.ts";
@@ -184,6 +185,10 @@ export function createBulk(core: Core): Bulk {
     for (let n = 0; n < count; n++) {
       const p = items[n] as number;
       if (p === 0) continue;
+      if (z.gate !== null && z.gate.origin !== null) {
+        if (isCacheItem(p)) continue;
+        throw optionError("items", p, "32-bit integers", z.name);
+      }
       const mark = core.items.check(z, p);
       if (z.checks && u8[mark] === MARK_FREE) throw alreadyFree(z, p);
     }

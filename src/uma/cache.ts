@@ -19,12 +19,12 @@ import {
   BUCKET_COUNT,
   BUCKET_EMPTY,
   BUCKET_MASK,
-  BUCKET_NEXT,
   BUCKET_OWNER,
   BUCKET_SEQ,
   INTENT_BUCKET,
   INTENT_HEADER,
   KEG_FREE,
+  KEG_IPERS,
   KEG_LOCK,
   KEG_RESERVE,
   LINE_EXCHANGES,
@@ -44,20 +44,17 @@ import {
   ZONE_CONTENTIONS,
   ZONE_DEPOT_CAP,
   ZONE_DEPOT_ITEMS,
-  ZONE_DEPOT_MAX,
-  ZONE_DEPOT_MIN,
   ZONE_EMPTY,
   ZONE_EMPTY_COUNT,
   ZONE_FULL,
   ZONE_FULL_COUNT,
-  ZONE_FULL_TAIL,
   ZONE_ITEMS,
   ZONE_LIMBO,
-  ZONE_LIMBO_COUNT,
-  ZONE_LIMBO_TAIL,
   ZONE_LIMIT,
   ZONE_SLEEPERS,
 } from "../backend/memory/layout.ts";
+import type { Depot } from "./depot.ts";
+import type { Gate, Gates } from "./gate.ts";
 import type { KegHandle, Kegs } from "./keg.ts";
 import { BUSY, EMPTY, LIMIT, OK, type Outcome } from "./outcome.ts";
 import type { Pools } from "./pools.ts";
@@ -75,6 +72,11 @@ export interface ZoneHandle extends KegHandle {
   readonly checks: boolean;
   /** What the page table shows for its items. */
   readonly tag: number;
+  /** What its items pass on their way into the caches and out; null = nothing. */
+  gate: Gate | null;
+  /** Kegs with zone bytes: from an item's mark to that byte, 0 = there are none; and what it says of this zone's items. */
+  readonly zoneAt: number;
+  readonly zoneIndex: number;
 }
 
 /** As much of a zone as an item needs that goes back past the buckets. */
@@ -87,8 +89,10 @@ export interface Caches {
   makeRoom(z: ZoneHandle): Outcome;
   /** Takes one item from a slab, past the buckets, marked {@link MARK_BUSY}. @returns its address; 0 and `outcome` else. */
   takeSingle(z: ZoneHandle): number;
-  /** Puts one BUSY item back into its slab, past the buckets; nothing, if the zone was destroyed and the slab is gone. */
-  giveSingle(z: LoneZone, p: number): Outcome;
+  /** Sends one BUSY item of the zone's back to where it came from, past the buckets. */
+  giveSingle(z: ZoneHandle, p: number): Outcome;
+  /** Puts one BUSY item that is the keg's back into its slab; nothing, if the zone was destroyed and the slab is gone. */
+  putBack(z: LoneZone, p: number): Outcome;
   /** Why the last takeSingle returned 0. */
   outcome(): Outcome;
   /** Lets this thread's tries for items of `zone` count as those of a worker that waits for one; 0 = no longer. */
@@ -101,8 +105,11 @@ export interface Caches {
   resetTop(z: ZoneHandle): void;
   /** Hands the buckets of a cache line (one's own, or a dead worker's) to the depot; what was prefilled only if it need not be kept. */
   drainLine(zone: number, keg: number, line: number, keepPrefill?: boolean): Outcome;
-  /** Empties the depot into the slabs, down to `keepBuckets` buckets, and gives the empty ones to the pool. */
-  drainDepot(zone: number, keg: number, keepBuckets: number): Outcome;
+  /**
+   * Empties the depot into the slabs, down to `keepBuckets` buckets, and gives the empty ones to the pool.
+   * @param z - the zone as this thread has it open; null while it is being taken apart and nobody here has its gate.
+   */
+  drainDepot(zone: number, keg: number, keepBuckets: number, z: ZoneHandle | null): Outcome;
   /** Moves an empty bucket of the depot into the word `into`. @returns EMPTY when it has none. */
   takeEmptyAside(zone: number, keg: number, into: number): Outcome;
   /** Gives the gathering bucket named by `word` its goal; it joins the zone's limbo. */
@@ -118,10 +125,11 @@ export interface Caches {
 /** Items put back into slabs in one transaction: 12 entries each at the most, and 13 for the bucket. */
 const PUTS_PER_COMMIT = 4;
 
-export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs, smr: Smr): Caches {
+export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs, smr: Smr, depot: Depot, gates: Gates): Caches {
   const { i32 } = floor.cells;
   const { locks, intents, patienceMs, me, slot } = floor;
   const { set, setByte, add, commit } = floor.journal;
+  const { unlinkFull, linkFull, linkEmpty, unlinkEmpty, linkLimbo, unlinkLimbo } = depot;
   let why: Outcome = OK;
   /** Zone (record) for which this thread tries as a waiter. */
   let waiter = 0;
@@ -152,6 +160,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
       swapSpare(z);
       return OK;
     }
+    const gated = gates.isGated(zone);
     for (;;) {
       const cap = i32[zone + ZONE_BUCKET_CAP];
       // While workers wait, items are taken one at a time.
@@ -164,7 +173,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
           takeFull(z);
           outcome = OK;
         } else if (haveBucket(z)) {
-          outcome = fillFromSlabs(z, cap);
+          if (!gated) outcome = fillFromSlabs(z, cap);
         } else {
           outcome = BUSY;
         }
@@ -173,6 +182,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
       }
       resetTop(z);
       if (outcome === OK || outcome === LIMIT) return outcome;
+      if (gated && outcome === EMPTY) return gates.adjust(z, line + LINE_SP, cap, false);
       // BUSY said that no bucket is at hand, EMPTY that the keg has no free item: get one, without a lock held, and look again.
       const got = outcome === BUSY ? pools.takeBucket(zone, line + LINE_EXTRA) : kegs.grow(z, false);
       if (got !== OK) return got;
@@ -199,37 +209,6 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     set(line + LINE_SP, bucket + BUCKET_EMPTY + count);
     commit();
     i32[line + LINE_EXCHANGES]++;
-  }
-
-  function unlinkFull(zone: number, bucket: number, count: number): void {
-    const next = i32[bucket + BUCKET_NEXT];
-    set(zone + ZONE_FULL, next);
-    if (next === 0) set(zone + ZONE_FULL_TAIL, 0);
-    add(zone + ZONE_FULL_COUNT, -1);
-    const items = i32[zone + ZONE_DEPOT_ITEMS] - count;
-    set(zone + ZONE_DEPOT_ITEMS, items);
-    if (items < i32[zone + ZONE_DEPOT_MIN]) i32[zone + ZONE_DEPOT_MIN] = items;
-  }
-
-  function linkFull(zone: number, bucket: number, count: number): void {
-    const head = i32[zone + ZONE_FULL];
-    set(bucket + BUCKET_COUNT, count);
-    set(bucket + BUCKET_OWNER, 0);
-    set(bucket + BUCKET_NEXT, head);
-    set(zone + ZONE_FULL, bucket);
-    if (head === 0) set(zone + ZONE_FULL_TAIL, bucket);
-    add(zone + ZONE_FULL_COUNT, 1);
-    const items = i32[zone + ZONE_DEPOT_ITEMS] + count;
-    set(zone + ZONE_DEPOT_ITEMS, items);
-    if (items > i32[zone + ZONE_DEPOT_MAX]) i32[zone + ZONE_DEPOT_MAX] = items;
-  }
-
-  function linkEmpty(zone: number, bucket: number): void {
-    set(bucket + BUCKET_COUNT, 0);
-    set(bucket + BUCKET_OWNER, 0);
-    set(bucket + BUCKET_NEXT, i32[zone + ZONE_EMPTY]);
-    set(zone + ZONE_EMPTY, bucket);
-    add(zone + ZONE_EMPTY_COUNT, 1);
   }
 
   /** Sees to it, under the keg's lock, that SP names a bucket. @returns false when the zone has none at hand. */
@@ -262,12 +241,6 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     return bucket + BUCKET_EMPTY;
   }
 
-  function unlinkEmpty(zone: number, bucket: number): void {
-    set(zone + ZONE_EMPTY, i32[bucket + BUCKET_NEXT]);
-    add(zone + ZONE_EMPTY_COUNT, -1);
-    set(bucket + BUCKET_OWNER, me);
-  }
-
   /** Fills the alloc bucket from slabs, a transaction a slab. */
   function fillFromSlabs(z: ZoneHandle, cap: number): Outcome {
     const { line, zone, keg } = z;
@@ -280,6 +253,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
       const slab = slabs.pick(keg);
       if (slab === 0) break;
       const count = slabs.take(keg, slab, line + LINE_SP, want);
+      gates.stamp(z, line + LINE_SP, count);
       add(zone + ZONE_ITEMS, count);
       commit();
       want -= count;
@@ -334,6 +308,12 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
       swapSpare(z);
       return OK;
     }
+    if (spare !== 0 && gates.isGated(zone) && depotIsFull(zone, (i32[line + LINE_SP] & BUCKET_MASK) - BUCKET_EMPTY)) {
+      const outcome = i32[line + LINE_SP] === NO_BUCKET ? EMPTY : gates.adjust(z, line + LINE_SP, 0, true);
+      if (outcome === OK) i32[line + LINE_EXCHANGES]++;
+      resetTop(z);
+      return outcome;
+    }
     for (;;) {
       if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
       let done = false;
@@ -355,7 +335,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
   /** Puts an empty bucket in the alloc bucket's place, which becomes the spare or goes to the depot, or empties it. */
   function exchangeFull(z: ZoneHandle): boolean {
     const { line, zone } = z;
-    if (i32[line + LINE_SPARE] !== 0 && depotIsFull(zone, (i32[line + LINE_SP] & BUCKET_MASK) - BUCKET_EMPTY)) {
+    if (i32[line + LINE_SPARE] !== 0 && !gates.isGated(zone) && depotIsFull(zone, (i32[line + LINE_SP] & BUCKET_MASK) - BUCKET_EMPTY)) {
       emptyLoaded(z);
       return true;
     }
@@ -397,16 +377,19 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
 
   function takeSingle(z: ZoneHandle): number {
     const { zone, keg } = z;
+    const gated = gates.isGated(zone);
     for (;;) {
       if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return failed(BUSY);
       try {
         if (turnedAway(zone)) return failed(LIMIT);
         if (i32[zone + ZONE_FULL] !== 0) return takeFromDepot(z);
         if (headroom(zone) <= 0) return failed(LIMIT);
+        if (gated) break;
         const slab = i32[keg + KEG_FREE] > (intoReserve ? 0 : i32[keg + KEG_RESERVE]) ? slabs.pick(keg) : 0;
         if (slab !== 0) {
           const p = slabs.takeOne(keg, slab);
           if (z.checks) setByte(slabs.markOf(p, z.shift), slot | MARK_BUSY);
+          if (z.zoneAt !== 0) setByte(slabs.markOf(p, z.shift) + z.zoneAt, z.zoneIndex);
           add(zone + ZONE_ITEMS, 1);
           commit();
           return p;
@@ -417,6 +400,8 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
       const grown = kegs.grow(z, false);
       if (grown !== OK) return failed(grown);
     }
+    const p = gates.takeOne(z, intoReserve);
+    return p === 0 ? failed(gates.outcome()) : p;
   }
 
   function failed(outcome: Outcome): number {
@@ -424,7 +409,11 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     return 0;
   }
 
-  function giveSingle(z: LoneZone, p: number): Outcome {
+  function giveSingle(z: ZoneHandle, p: number): Outcome {
+    return z.gate === null ? putBack(z, p) : gates.giveOne(z, p);
+  }
+
+  function putBack(z: LoneZone, p: number): Outcome {
     const { zone, keg } = z;
     if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
     try {
@@ -463,27 +452,6 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     return OK;
   }
 
-  /** Joins the limbo as its youngest; the goal comes after the last item. */
-  function linkLimbo(zone: number, bucket: number, count: number): void {
-    const tail = i32[zone + ZONE_LIMBO_TAIL];
-    set(bucket + BUCKET_COUNT, count);
-    set(bucket + BUCKET_OWNER, 0);
-    set(bucket + BUCKET_NEXT, 0);
-    set(bucket + BUCKET_SEQ, smr.advance());
-    set(tail === 0 ? zone + ZONE_LIMBO : tail + BUCKET_NEXT, bucket);
-    set(zone + ZONE_LIMBO_TAIL, bucket);
-    add(zone + ZONE_LIMBO_COUNT, 1);
-    add(zone + ZONE_DEPOT_ITEMS, count);
-  }
-
-  /** Takes the oldest out of the limbo. */
-  function unlinkLimbo(zone: number, bucket: number): void {
-    const next = i32[bucket + BUCKET_NEXT];
-    set(zone + ZONE_LIMBO, next);
-    if (next === 0) set(zone + ZONE_LIMBO_TAIL, 0);
-    add(zone + ZONE_LIMBO_COUNT, -1);
-  }
-
   function intoLimbo(zone: number, keg: number, word: number): Outcome {
     if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
     try {
@@ -517,9 +485,16 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     linkEmpty(zone, bucket);
   }
 
-  function drainDepot(zone: number, keg: number, keepBuckets: number): Outcome {
+  function drainDepot(zone: number, keg: number, keepBuckets: number, z: ZoneHandle | null): Outcome {
+    const gated = gates.isGated(zone);
+    // Its openers have to do it.
+    if (gated && z !== null && z.gate === null) return OK;
     // The lock is let go between buckets: others want it, too. What they add meanwhile is not waited for.
     for (let n = i32[zone + ZONE_FULL_COUNT] - keepBuckets; n > 0; n--) {
+      if (gated && z !== null) {
+        if (gates.drainFirst(z) !== OK) return BUSY;
+        continue;
+      }
       if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
       try {
         if (i32[zone + ZONE_FULL_COUNT] > keepBuckets) emptyFirst(zone, keg);
@@ -560,7 +535,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     for (;;) {
       const count = i32[bucket + BUCKET_COUNT];
       const now = Math.min(count, PUTS_PER_COMMIT);
-      for (let n = 0; n < now; n++) slabs.put(keg, i32[bucket + BUCKET_EMPTY + count - n]);
+      if (i32[keg + KEG_IPERS] !== 0) for (let n = 0; n < now; n++) slabs.put(keg, i32[bucket + BUCKET_EMPTY + count - n]);
       add(zone + ZONE_ITEMS, -now);
       if (now === count) {
         unlinkFull(zone, bucket, count);
@@ -602,6 +577,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
     useReserve: (may) => {
       intoReserve = may;
     },
+    putBack,
     takeEmptyAside,
     intoLimbo,
     outOfLimbo,

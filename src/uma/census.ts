@@ -1,15 +1,13 @@
 /**
  * Counting: where a zone's items are. Reads only, takes no lock: exact when nobody is at work on the zone, near enough otherwise.
  *
- * All items of a keg's slabs are free in their slab, in a bucket of the depot, in a bucket of some worker's cache line, or
- * outstanding; so what is outstanding is what the other three leave.
+ * An item that a zone has had from its keg (or from its import) is in a bucket of its depot, in a bucket of some worker's cache
+ * line, or outstanding; so what is outstanding is what the other two leave.
  */
 import type { Floor } from "../backend/memory/floor.ts";
 import {
   BUCKET_EMPTY,
   BUCKET_MASK,
-  KEG_FREE,
-  KEG_ITEMS,
   LINE_EXTRA,
   LINE_HIDDEN,
   LINE_PREFILL,
@@ -20,7 +18,7 @@ import {
   STATE_FREE,
   ZONE_DEPOT_ITEMS,
   ZONE_ID,
-  ZONE_KEG,
+  ZONE_ITEMS,
 } from "../backend/memory/layout.ts";
 import type { Records } from "./records.ts";
 import type { Registry } from "./registry.ts";
@@ -62,8 +60,7 @@ export function createCensus(floor: Floor, records: Records, registry: Registry)
   }
 
   function outstanding(zone: number): number {
-    const keg = i32[zone + ZONE_KEG];
-    return i32[keg + KEG_ITEMS] - i32[keg + KEG_FREE] - i32[zone + ZONE_DEPOT_ITEMS] - cached(zone);
+    return i32[zone + ZONE_ITEMS] - i32[zone + ZONE_DEPOT_ITEMS] - cached(zone);
   }
 
   return { inLine, cached, outstanding };

@@ -6,6 +6,7 @@
  * (fini over what is free in them) to the supplier, the records to their lists. Taking apart is repeatable from any point, and its
  * doer's name stands in the record (CLOSER), so that a dead one is replaced by its recoverer.
  */
+import { UmaError } from "../backend/memory/errors.ts";
 import {
   BUCKET_EMPTY,
   BUCKET_MASK,
@@ -14,27 +15,40 @@ import {
   KEG_LIST_FREE,
   KEG_LIST_PARTIAL,
   KEG_LIST_TAKEN,
+  KEG_LOCK,
   KEG_PARTIAL_BINS,
+  KEG_REFS,
+  KEG_ZONE,
+  KEG_ZONES,
+  KEG_ZONE_AT,
   LINE_ALLOCS,
   LINE_HIDDEN,
   LINE_REASONS,
   LINE_SP,
   LINE_SPARE,
   LINE_TOP,
+  MARK_BUSY,
+  MARK_ORPHAN,
   REASON_DRAIN,
   REASON_DYING,
+  REASON_ORPHANS,
   SLOT_OPEN,
   STATE_FREE,
   ZONE_CLOSER,
   ZONE_ID,
+  ZONE_INDEX,
+  ZONE_ITEMS,
   ZONE_KEG,
   ZONE_LIMBO_COUNT,
+  ZONE_ORPHANS,
+  ZONE_PRIMARY,
   ZONE_STATE,
   ZONE_STATE_DYING,
   ZONE_STATE_FREE,
 } from "../backend/memory/layout.ts";
 import type { Core } from "./core.ts";
-import type { KegHandle } from "./keg.ts";
+import type { ZoneHandle } from "./cache.ts";
+import { createMarkScan } from "./marks.ts";
 import { OK } from "./outcome.ts";
 import type { Records } from "./records.ts";
 import type { Registry } from "./registry.ts";
@@ -51,7 +65,7 @@ export interface Closing {
   /** Marks a zone DYING, calls the other openers and closes it here. @returns false as close does. */
   destroy(z: Zone): boolean;
   /** Ends the opening of a zone by the worker whose slot is at `slotWord`. */
-  endOpening(slotWord: number, zone: number, handle: KegHandle | null): boolean;
+  endOpening(slotWord: number, zone: number, handle: ZoneHandle | null): boolean;
   /** Goes on with what a dead worker was taking apart. */
   takeOver(dead: number, zone: number): boolean;
   /** Calls every opener of the zone but this worker into its slow path. */
@@ -69,13 +83,19 @@ const SLAB_LISTS: readonly number[] = [
   ...Array.from({ length: KEG_PARTIAL_BINS }, (_, bin) => KEG_LIST_PARTIAL + bin),
 ];
 
+/** A primary with living secondaries is not destroyed: its slabs are theirs. */
+export function hasSecondaries(zone: string, living: number): UmaError {
+  return new UmaError("ERR_UMA_SECONDARIES", `zone "${zone}" has ${living} secondary zones: destroy them first`, { zone, value: living });
+}
+
 /** @param deadLine - word index of a line that is never anybody's: a closed zone points to it. */
 export function createClosing(core: Core, records: Records, registry: Registry, deadLine: number): Closing {
   const { floor, caches, kegs } = core;
-  const { i32 } = floor.cells;
+  const { i32, u8 } = floor.cells;
   const { locks, slots, intents, patienceMs, slotWord, me } = floor;
-  const { set, commit } = floor.journal;
-  const { zoneDirectory } = floor.geometry;
+  const { set, setByte, add, commit } = floor.journal;
+  const { zoneDirectory, heapStart, heapEnd } = floor.geometry;
+  const scan = createMarkScan(floor, core.slabs);
 
   function close(z: Zone): boolean {
     if (z.closed) return true;
@@ -105,7 +125,7 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     return core.closings.length === 0;
   }
 
-  function endOpening(ofSlot: number, zone: number, handle: KegHandle | null): boolean {
+  function endOpening(ofSlot: number, zone: number, handle: ZoneHandle | null): boolean {
     const id = i32[zone + ZONE_ID];
     if (!locks.acquire(records.lock, patienceMs)) return false;
     let last = false;
@@ -185,6 +205,9 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
   function destroy(z: Zone): boolean {
     if (!locks.acquire(records.lock, patienceMs)) return false;
     try {
+      if (i32[z.zone + ZONE_PRIMARY] === 0 && i32[z.keg + KEG_REFS] > 1) {
+        throw hasSecondaries(z.name, i32[z.keg + KEG_REFS] - 1);
+      }
       set(z.zone + ZONE_STATE, ZONE_STATE_DYING);
       commit();
     } finally {
@@ -195,11 +218,12 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
   }
 
   /** Takes a dying zone without openers apart; each step leaves it just that, or gone. */
-  function takeApart(zone: number, handle: KegHandle | null): boolean {
+  function takeApart(zone: number, handle: ZoneHandle | null): boolean {
     const keg = i32[zone + ZONE_KEG];
     // Nobody has it open: who still reads what was freed here reads a zone that is gone.
     for (let left = i32[zone + ZONE_LIMBO_COUNT]; left > 0; left--) if (caches.outOfLimbo(zone, keg, true) !== OK) return false;
-    if (caches.drainDepot(zone, keg, 0) !== OK) return false;
+    if (caches.drainDepot(zone, keg, 0, handle) !== OK) return false;
+    if (i32[zone + ZONE_PRIMARY] !== 0) return leaveKeg(zone, keg);
     for (const list of SLAB_LISTS) {
       while (i32[keg + list] !== 0) {
         const frame = intents.push(INTENT_SLAB);
@@ -224,6 +248,45 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     } finally {
       locks.release();
     }
+  }
+
+  /** A secondary without caches: what is still out becomes the primary's, to be made anew, and its records go. */
+  function leaveKeg(zone: number, keg: number): boolean {
+    const index = i32[zone + ZONE_INDEX];
+    const primary = i32[keg + KEG_ZONE];
+    let from = heapStart;
+    while (i32[zone + ZONE_ITEMS] > 0 && scan.nextOutstanding(from, heapEnd, keg)) {
+      const { item, mark } = scan.found;
+      from = item + 1;
+      if (u8[mark + i32[keg + KEG_ZONE_AT]] !== index) continue;
+      if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return false;
+      try {
+        setByte(mark, MARK_ORPHAN | MARK_BUSY);
+        setByte(mark + i32[keg + KEG_ZONE_AT], 0);
+        add(zone + ZONE_ITEMS, -1);
+        add(primary + ZONE_ITEMS, 1);
+        set(primary + ZONE_ORPHANS, 1);
+        commit();
+      } finally {
+        locks.release();
+      }
+    }
+    if (!locks.acquire(records.lock, patienceMs)) return false;
+    try {
+      set(keg + KEG_ZONES + index, 0);
+      set(keg + KEG_REFS, i32[keg + KEG_REFS] - 1);
+      set(zoneDirectory + i32[zone + ZONE_ID], 0);
+      set(zone + ZONE_STATE, ZONE_STATE_FREE);
+      set(zone + ZONE_CLOSER, 0);
+      records.giveZone(zone);
+      commit();
+    } finally {
+      locks.release();
+    }
+    if (i32[primary + ZONE_ORPHANS] !== 0) call(primary, REASON_ORPHANS);
+    const here = core.open[i32[primary + ZONE_ID]];
+    if (here !== undefined && here.zone === primary) Atomics.or(i32, here.line + LINE_REASONS, REASON_ORPHANS);
+    return true;
   }
 
   return { close, finish, destroy, endOpening, takeOver, call, askBack };

@@ -60,7 +60,11 @@ export function compose(core: Core): Parts {
       },
     }),
     limbo,
-    reserves: createReserves(core, { prealloc: (z, count) => services.prealloc(z, count), setMax: (z, items) => limits.setMax(z, items) }),
+    reserves: createReserves(core, {
+      prealloc: (z, count) => services.prealloc(z, count),
+      refuseCache: (z, what) => services.refuseCache(z, what),
+      setMax: (z, items) => limits.setMax(z, items),
+    }),
     waiting,
     verify: createVerify(core, records, registry),
     verifyOnline: createOnlineVerify(core, registry),

@@ -7,10 +7,12 @@ import { createArenaPages } from "../backend/supplier/arena-pages.ts";
 import type { PageSupplier } from "../backend/supplier/page-supplier.ts";
 import { type ArenaSystem, createArenas } from "../backend/vmem/arenas.ts";
 import { createHeap, type Heap } from "../backend/vmem/heap.ts";
-import { createCaches, type Caches } from "./cache.ts";
+import { createCaches, type Caches, type ZoneHandle } from "./cache.ts";
 import { makeViews, type Views } from "./hooks.ts";
+import { createDepot } from "./depot.ts";
+import { createGates, type Gates } from "./gate.ts";
 import { createItems, type Items } from "./items.ts";
-import { createKegs, type KegHandle, type Kegs } from "./keg.ts";
+import { createKegs, type Kegs } from "./keg.ts";
 import { OK, type Outcome } from "./outcome.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { createQueue, type Queue } from "./queue.ts";
@@ -27,6 +29,7 @@ export interface Core {
   readonly slabs: Slabs;
   readonly kegs: Kegs;
   readonly caches: Caches;
+  readonly gates: Gates;
   readonly items: Items;
   readonly sites: Sites;
   readonly queue: Queue;
@@ -39,7 +42,7 @@ export interface Core {
   /** Items whose free could not be finished: BUSY in this worker's name, done with dtor. Finished at the next slow path. */
   readonly unfinished: { zone: Zone; item: number }[];
   /** Closings of zones in this thread that a lock out of reach has cut short. */
-  readonly closings: { zone: number; handle: KegHandle }[];
+  readonly closings: { zone: number; handle: ZoneHandle }[];
   /** Why the last try for an item of any zone failed. */
   failure: Outcome;
   /** Ends this thread's waits for a zone that it closes; set by the composition. @returns false when a lock was out of reach. */
@@ -56,7 +59,9 @@ export function createCore(floor: Floor): Core {
   const arenaPages = createArenaPages(floor, heap);
   const kegs = createKegs(floor, heap, pools, slabs, views, arenaPages);
   const smr = createSmr(floor);
-  const caches = createCaches(floor, pools, slabs, kegs, smr);
+  const depot = createDepot(floor, smr);
+  const gates = createGates(floor, pools, slabs, kegs, depot, views);
+  const caches = createCaches(floor, pools, slabs, kegs, smr, depot, gates);
   return {
     floor,
     heap,
@@ -65,6 +70,7 @@ export function createCore(floor: Floor): Core {
     slabs,
     kegs,
     caches,
+    gates,
     items: createItems(floor, slabs),
     sites: createSites(floor, heap, slabs),
     queue: createQueue(floor),

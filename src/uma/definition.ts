@@ -9,7 +9,21 @@ import { MAX_MEMORY_BYTES } from "../backend/memory/buffer.ts";
 import { BUCKET_MAX_ITEMS, PAGE_BYTES, SITE_ITEM_WORDS, ZONE_NAME_BYTES } from "../backend/memory/layout.ts";
 import type { AllocPages, FreePages } from "../backend/supplier/page-supplier.ts";
 import type { Core } from "./core.ts";
-import { type Ctor, type Dtor, type Fini, HOOK_CTOR, HOOK_DTOR, HOOK_FINI, HOOK_INIT, HOOK_PAGES, type Init } from "./hooks.ts";
+import type { Origin } from "./gate.ts";
+import {
+  type Ctor,
+  type Dtor,
+  type Fini,
+  HOOK_CTOR,
+  HOOK_DTOR,
+  HOOK_FINI,
+  HOOK_INIT,
+  HOOK_ORIGIN,
+  HOOK_PAGES,
+  HOOK_ZONE_FINI,
+  HOOK_ZONE_INIT,
+  type Init,
+} from "./hooks.ts";
 import type { Zone, ZonePlace } from "./zone.ts";
 
 /** What happens to the items that a dead worker had allocated and not freed. */
@@ -24,6 +38,12 @@ export interface ZoneOptions {
   readonly dtor?: Dtor;
   readonly init?: Init;
   readonly fini?: Fini;
+  /** When an item comes from the slabs into this zone's caches (zinit of uma(9)): `init` for what only this zone needs. Gets the address. */
+  readonly zoneInit?: Init;
+  /** When an item goes from this zone's caches back to the slabs (zfini). */
+  readonly zoneFini?: Fini;
+  /** Other zones may be opened on this one's slabs (see `defineSecondary`): takes a byte an item. Not with `checks: false`. */
+  readonly secondaries?: boolean;
   /** Items that may be out of the slabs (allocated or in buckets) at a time; 0 = no limit. */
   readonly limit?: number;
   /** Zero each item at every allocation (M_ZERO). */
@@ -84,6 +104,12 @@ export interface ZoneDefinition<Z = Zone> {
   readonly dtor: Dtor | null;
   readonly init: Init | null;
   readonly fini: Fini | null;
+  readonly zoneInit: Init | null;
+  readonly zoneFini: Fini | null;
+  /** Secondary zones: the zone on whose slabs its items lie. */
+  readonly primary: ZoneDefinition<never> | null;
+  /** Cache zones: makes, for each attachment, what items come from and go to. */
+  readonly origin: ((core: Core) => Origin) | null;
   readonly limit: number;
   readonly flags: number;
   readonly bucketMax: number;
@@ -128,6 +154,12 @@ export const FLAG_MAXBUCKET = 0x80;
 export const FLAG_NOTOUCH = 0x100;
 export const FLAG_SMR = 0x200;
 export const FLAG_SITES = 0x400;
+/** Items come by import and go by release: there are no slabs. */
+export const FLAG_CACHE = 0x800;
+/** The keg has a zone byte for each item. */
+export const FLAG_SECONDARIES = 0x1000;
+/** The keg is another zone's. */
+export const FLAG_SECONDARY = 0x2000;
 
 /** Largest item, bytes. */
 const MAX_SIZE = MAX_MEMORY_BYTES / 2;
@@ -157,10 +189,10 @@ export function defineZone(name: string, options: ZoneOptions): ZoneDefinition {
   if (!Number.isInteger(maxCache) || maxCache < 0 || maxCache > 0x7fffffff) {
     fail("maxCache", maxCache, "an integer from 0 (no bound) to 2147483647");
   }
-  for (const hook of ["ctor", "dtor", "init", "fini", "allocPages", "freePages"] as const) {
+  for (const hook of ["ctor", "dtor", "init", "fini", "zoneInit", "zoneFini", "allocPages", "freePages"] as const) {
     if (options[hook] !== undefined && typeof options[hook] !== "function") fail(hook, options[hook], "a function");
   }
-  for (const flag of ["zero", "zinit", "checks", "nofree", "unmanaged", "maxBucket", "notouch", "smr"] as const) {
+  for (const flag of ["zero", "zinit", "checks", "nofree", "unmanaged", "maxBucket", "notouch", "smr", "secondaries"] as const) {
     if (options[flag] !== undefined && typeof options[flag] !== "boolean") fail(flag, options[flag], "true or false");
   }
   if (options.onDeath !== undefined && options.onDeath !== "keep" && options.onDeath !== "free") {
@@ -174,6 +206,8 @@ export function defineZone(name: string, options: ZoneOptions): ZoneDefinition {
     if (options.checks === false) fail("checks", false, "true in an SMR zone");
     if (options.onDeath === "free") fail("onDeath", "free", '"keep": readers may still look at what a dead worker had');
   }
+  if (options.checks === false && options.secondaries === true)
+    fail("secondaries", true, "false: with checks off nobody knows which zone an item is of");
   if (options.checks === false && options.onDeath === "free")
     fail("onDeath", "free", '"keep": with checks off nobody knows what was whose');
   const sample = sampleOf(options, fail);
@@ -189,6 +223,10 @@ export function defineZone(name: string, options: ZoneOptions): ZoneDefinition {
     dtor: options.dtor ?? null,
     init: options.init ?? null,
     fini: options.fini ?? null,
+    zoneInit: options.zoneInit ?? null,
+    zoneFini: options.zoneFini ?? null,
+    primary: null,
+    origin: null,
     limit,
     flags: flagsOf(options),
     bucketMax: bucket ?? -1,
@@ -237,7 +275,8 @@ function flagsOf(options: ZoneOptions): number {
     (options.maxBucket === true ? FLAG_MAXBUCKET : 0) |
     (options.notouch === true ? FLAG_NOTOUCH : 0) |
     (options.smr === true ? FLAG_SMR : 0) |
-    (options.sites === undefined || options.sites === false ? 0 : FLAG_SITES)
+    (options.sites === undefined || options.sites === false ? 0 : FLAG_SITES) |
+    (options.secondaries === true ? FLAG_SECONDARIES : 0)
   );
 }
 
@@ -248,7 +287,10 @@ export function hookBits(d: ZoneDefinition): number {
     (d.dtor === null ? 0 : HOOK_DTOR) |
     (d.init === null ? 0 : HOOK_INIT) |
     (d.fini === null ? 0 : HOOK_FINI) |
-    (d.allocPages === null ? 0 : HOOK_PAGES)
+    (d.allocPages === null ? 0 : HOOK_PAGES) |
+    (d.zoneInit === null ? 0 : HOOK_ZONE_INIT) |
+    (d.zoneFini === null ? 0 : HOOK_ZONE_FINI) |
+    (d.origin === null ? 0 : HOOK_ORIGIN)
   );
 }
 

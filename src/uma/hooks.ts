@@ -43,6 +43,12 @@ export const HOOK_DTOR = 0x2;
 export const HOOK_INIT = 0x4;
 export const HOOK_FINI = 0x8;
 export const HOOK_PAGES = 0x10;
+export const HOOK_ZONE_INIT = 0x20;
+export const HOOK_ZONE_FINI = 0x40;
+/** A cache zone: items come by import and go by release. */
+export const HOOK_ORIGIN = 0x80;
+/** Any of these: items pass a gate between the zone's caches and where they come from. */
+export const HOOK_GATE: number = HOOK_ZONE_INIT | HOOK_ZONE_FINI | HOOK_ORIGIN;
 
 export function makeViews(buffer: SharedArrayBuffer | ArrayBuffer): Views {
   return {

@@ -11,6 +11,8 @@ import {
   KEG_RSIZE,
   KEG_TAG,
   KEG_ZONE,
+  KEG_ZONES,
+  KEG_ZONE_AT,
   MARK_BUSY,
   MARK_FREE,
   MARK_ORPHAN,
@@ -30,6 +32,9 @@ export interface ItemZone {
   readonly keg: number;
   readonly tag: number;
   readonly shift: number;
+  /** See {@link ZoneHandle}; where it is left out, the keg has one zone. */
+  readonly zoneAt?: number;
+  readonly zoneIndex?: number;
 }
 
 export interface Items {
@@ -46,6 +51,8 @@ export interface Items {
   adopt(z: ItemZone, p: number): boolean;
   /** Slot that owns the item: 0 = free, 1 … 126, 127 = its owner is dead. */
   ownerOf(z: ItemZone, p: number): number;
+  /** The zone (record) that an item of the keg with this mark is out to. */
+  zoneOf(keg: number, mark: number): number;
   /** Name in a zone's record. */
   nameIn(zone: number): string;
 }
@@ -76,7 +83,19 @@ export function createItems(floor: Floor, slabs: Slabs): Items {
     const rsize = i32[keg + KEG_RSIZE];
     if (offset % rsize !== 0) throw noItem(z, p, `it lies ${offset % rsize} bytes inside the item at ${p - (offset % rsize)}`);
     if (offset >= i32[keg + KEG_IPERS] * rsize) throw noItem(z, p, "it lies behind the last item of its slab");
-    return slabs.markOf(p, z.shift);
+    const mark = slabs.markOf(p, z.shift);
+    const { zoneAt = 0, zoneIndex = 0 } = z;
+    if (zoneAt !== 0 && u8[mark] !== MARK_FREE && u8[mark + zoneAt] !== zoneIndex) {
+      const owner = nameIn(zoneOf(keg, mark));
+      throw new UmaError("ERR_UMA_WRONG_ZONE", `${p} is an item of zone "${owner}", not of "${z.name}"`, { zone: z.name, value: p });
+    }
+    return mark;
+  }
+
+  function zoneOf(keg: number, mark: number): number {
+    const at = i32[keg + KEG_ZONE_AT];
+    const zone = at === 0 ? 0 : i32[keg + KEG_ZONES + u8[mark + at]];
+    return zone === 0 ? i32[keg + KEG_ZONE] : zone;
   }
 
   function noItem(z: ItemZone, p: number, why: string): UmaError {
@@ -151,5 +170,5 @@ export function createItems(floor: Floor, slabs: Slabs): Items {
     return Atomics.load(u8, check(z, p)) & ~MARK_BUSY;
   }
 
-  return { check, claim, claimFor, freeAlready, transfer, adopt, ownerOf, nameIn };
+  return { zoneOf, check, claim, claimFor, freeAlready, transfer, adopt, ownerOf, nameIn };
 }

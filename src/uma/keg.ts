@@ -14,7 +14,6 @@
 import { UmaCorruptionError, UmaError } from "../backend/memory/errors.ts";
 import type { Floor } from "../backend/memory/floor.ts";
 import {
-  INTENT_BUCKET,
   INTENT_EXTENT,
   INTENT_FLAGS,
   INTENT_HEADER,
@@ -40,6 +39,7 @@ import {
   KEG_SLABS,
   KEG_TAG,
   KEG_ZONE,
+  KEG_ZONE_AT,
   MARK_BUSY,
   MARK_FREE,
   MARK_ORPHAN,
@@ -71,8 +71,8 @@ export interface KegHandle {
   readonly name: string;
   /** Pages come from here. */
   supplier: PageSupplier;
-  readonly init: Init | null;
-  readonly fini: Fini | null;
+  init: Init | null;
+  fini: Fini | null;
   /** Items are zeroed when their slab is born. */
   readonly zeroInit: boolean;
   /** Above 0 while init or fini of this keg runs in this thread: its own zone may not be used then. */
@@ -102,6 +102,8 @@ export interface Kegs {
    * Takes any slab of a dying keg into the frame. @returns false when there is none, or the lock was out of reach.
    */
   takeSlab(keg: number, list: number, frame: number): boolean;
+  /** Notes what a hook on an item's way out has thrown, for {@link Kegs.takeFailure}. */
+  noteFailure(thrown: UmaError): void;
   /** What a fini or a freef has thrown since the last call, the first of it; null = nothing. It has not kept any slab from dying. */
   takeFailure(): unknown;
 }
@@ -114,6 +116,9 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
 
   function grow(handle: KegHandle, mayWait: boolean): Outcome {
     const { keg } = handle;
+    if (handle.init === null && (i32[keg + KEG_HOOKS] & HOOK_INIT) !== 0) {
+      throw new UmaError("ERR_UMA_HOOK", `zone "${handle.name}" has an init that this thread has not set`, { zone: handle.name });
+    }
     const frame = intents.push(INTENT_SLAB);
     i32[frame + INTENT_KEG] = keg;
     let outcome: Outcome = OK;
@@ -323,7 +328,9 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
 
   function shrink(handle: KegHandle, keepItems: number): number {
     const { keg } = handle;
-    if ((i32[keg + KEG_HOOKS] & HOOK_PAGES) !== 0 && !handle.supplier.userSupplied) return 0;
+    const hooks = i32[keg + KEG_HOOKS];
+    if ((hooks & HOOK_PAGES) !== 0 && !handle.supplier.userSupplied) return 0;
+    if ((hooks & HOOK_FINI) !== 0 && handle.fini === null) return 0;
     let given = 0;
     for (let done = true; done; ) {
       const frame = intents.push(INTENT_SLAB);
@@ -391,9 +398,6 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
       const page = i32[frame + INTENT_EXTENT];
       return page === 0 || heap.free(page, frame + INTENT_EXTENT) ? OK : BUSY;
     }
-    if (i32[frame + INTENT_KIND] === INTENT_BUCKET) {
-      return i32[frame + INTENT_HEADER] === 0 ? OK : pools.giveBucket(frame + INTENT_HEADER, 0);
-    }
     const keg = i32[frame + INTENT_KEG];
     const slab = i32[frame + INTENT_HEADER];
     const hooks = i32[keg + KEG_HOOKS];
@@ -413,7 +417,10 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
     const shift = i32[keg + KEG_SHIFT];
     for (let n = inited; n < ipers; n++) {
       i32[slab + SLAB_BITS + (n >>> 5)] &= ~(1 << (n & 31));
-      u8[marks + ((start + n * i32[keg + KEG_RSIZE]) >> shift) - (start >> shift)] = MARK_ORPHAN | MARK_BUSY;
+      const mark = marks + ((start + n * i32[keg + KEG_RSIZE]) >> shift) - (start >> shift);
+      u8[mark] = MARK_ORPHAN | MARK_BUSY;
+      // The first of the keg's zones sees to it.
+      if (i32[keg + KEG_ZONE_AT] !== 0) u8[mark + i32[keg + KEG_ZONE_AT]] = 0;
     }
     i32[slab + SLAB_FREE] = inited;
     if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
@@ -438,7 +445,11 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
     return first;
   }
 
-  return { grow, shrink, finishFrame, takeSlab, takeFailure };
+  function noteFailure(thrown: UmaError): void {
+    failure ??= thrown;
+  }
+
+  return { grow, shrink, finishFrame, takeSlab, noteFailure, takeFailure };
 }
 
 /** What a hook threw, as the caller of alloc, free or reclaim sees it: corruption that a hook has found as it is. */

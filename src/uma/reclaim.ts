@@ -102,7 +102,7 @@ export function createReclaim(core: Core, registry: Registry, closing: Closing, 
     const { zone, keg } = z;
     if ((i32[zone + ZONE_FLAGS] & FLAG_SMR) !== 0) services.harvestAll(z);
     if (mode !== "trim" && caches.drainLine(zone, keg, z.line, true) !== OK) return -1;
-    if (caches.drainDepot(zone, keg, mode === "trim" ? wanted(zone, i32[zone + ZONE_WSS]) : 0) !== OK) return -1;
+    if (caches.drainDepot(zone, keg, mode === "trim" ? wanted(zone, i32[zone + ZONE_WSS]) : 0, z) !== OK) return -1;
     narrow(zone, keg, mode === "drain-cpu");
     const slabs = (i32[keg + KEG_FLAGS] & FLAG_NOFREE) !== 0 ? 0 : kegs.shrink(z, i32[keg + KEG_RESERVE]);
     if (slabs > 0) wakeSleepers();
@@ -205,7 +205,7 @@ export function createReclaim(core: Core, registry: Registry, closing: Closing, 
         if (i32[zone + ZONE_DEPOT_ITEMS] > keep || idle >= i32[i32[zone + ZONE_KEG] + KEG_IPERS]) closing.call(zone, REASON_TRIM);
         continue;
       }
-      caches.drainDepot(zone, z.keg, wanted(zone, keep));
+      caches.drainDepot(zone, z.keg, wanted(zone, keep), z);
       quieten(zone, z.keg);
       if ((i32[z.keg + KEG_FLAGS] & FLAG_NOFREE) === 0 && idle > 0) {
         kegs.shrink(z, Math.max(i32[z.keg + KEG_RESERVE], i32[z.keg + KEG_FREE] - idle));

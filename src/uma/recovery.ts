@@ -24,17 +24,20 @@ import {
   ARENA_LOCK,
   BUCKET_EMPTY,
   BUCKET_MASK,
+  INTENT_BUCKET,
   INTENT_KEG,
   INTENT_KIND,
   INTENT_NONE,
   INTENT_SPAN,
   INTENT_WORDS,
+  INTENT_ZONE,
   KEG_FLAGS,
   KEG_HOOKS,
+  KEG_MOST_ZONES,
   KEG_SHIFT,
   KEG_SIZE,
   KEG_TAG,
-  KEG_ZONE,
+  KEG_ZONES,
   LINE_REASONS,
   MARK_BUSY,
   MARK_FREE,
@@ -54,6 +57,7 @@ import {
   TAG_SIZE,
   TAG_START,
   ZONE_CLOSER,
+  ZONE_FLAGS,
   ZONE_ID,
   ZONE_KEG,
   ZONE_ORPHANS,
@@ -126,7 +130,7 @@ const LISTED_ITEMS = 1000;
 const SCAN_SLICE_BYTES = 2 ** 20;
 
 export function createRecovery(core: Core, records: Records, registry: Registry, closing: Closing): Recovery {
-  const { floor, caches, kegs, slabs, items, heap, arenas, views } = core;
+  const { floor, caches, gates, kegs, slabs, items, heap, arenas, views } = core;
   const { i32, u8, f64 } = floor.cells;
   const { slots, locks, intents, patienceMs, me, slot: mySlot } = floor;
   const { set, commit } = floor.journal;
@@ -256,6 +260,9 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       const frame = at + SLOT_INTENTS + (depth - 1) * INTENT_WORDS;
       if (i32[frame + INTENT_KIND] === INTENT_SPAN) {
         if (!arenas.finishFrame(frame)) return BUSY;
+      } else if (i32[frame + INTENT_KIND] === INTENT_BUCKET) {
+        const zone = i32[frame + INTENT_ZONE];
+        if (gates.finish(frame, zone === 0 ? null : zoneHandle(zone), at !== floor.slotWord) !== OK) return BUSY;
       } else if (kegs.finishFrame(frame, handleOf(i32[frame + INTENT_KEG]), false) !== OK) {
         return BUSY;
       }
@@ -278,12 +285,21 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     }
   }
 
-  /** The keg's zone as this thread has it open, or null. */
+  /** A zone of the keg's as this thread has it open, or null. */
   function handleOf(keg: number): KegHandle | null {
     if (keg === 0) return null;
-    const zone = i32[keg + KEG_ZONE];
+    for (let n = 0; n < KEG_MOST_ZONES; n++) {
+      const zone = i32[keg + KEG_ZONES + n];
+      const z = zone === 0 ? null : zoneHandle(zone);
+      if (z !== null && z.tag === i32[keg + KEG_TAG]) return z;
+    }
+    return null;
+  }
+
+  /** The zone as this thread has it open, or null. */
+  function zoneHandle(zone: number): Zone | null {
     const z = core.open[i32[zone + ZONE_ID]];
-    return z !== undefined && !z.closed && z.zone === zone && z.tag === i32[keg + KEG_TAG] ? z : null;
+    return z !== undefined && !z.closed && z.zone === zone ? z : null;
   }
 
   function sweepMarks(at: number, deadSlot: number, report: RecoveryReport): Outcome {
@@ -311,15 +327,16 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
 
   /** Deals with one item that nobody owns any more, by its zone's policy. */
   function dispose(item: number, mark: number, value: number, keg: number, report: RecoveryReport | null): void {
-    const zone = i32[keg + KEG_ZONE];
-    const handle = handleOf(keg) as Zone | null;
+    const zone = items.zoneOf(keg, mark);
+    const handle = zoneHandle(zone);
     const left = report === null ? null : leftoversOf(report, items.nameIn(zone));
     const mine = mySlot | MARK_BUSY;
     if ((value & MARK_BUSY) !== 0) {
-      const canRemake = handle !== null || (i32[keg + KEG_HOOKS] & HOOK_INIT) === 0;
+      const whole = handleOf(keg);
+      const canRemake = (i32[keg + KEG_HOOKS] & HOOK_INIT) === 0 || (whole !== null && whole.init !== null);
       if (!canRemake) return orphan(zone, mark, value, left);
       if (Atomics.compareExchange(u8, mark, value, mine) !== value) return;
-      if (remake(item, keg, handle)) {
+      if (remake(item, keg, zone, whole)) {
         if (left !== null) left.remade++;
       } else {
         Atomics.store(u8, mark, MARK_ORPHAN | MARK_BUSY);
@@ -327,7 +344,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       }
       return;
     }
-    if ((i32[keg + KEG_FLAGS] & FLAG_FREE_ON_DEATH) === 0) {
+    if ((i32[zone + ZONE_FLAGS] & FLAG_FREE_ON_DEATH) === 0) {
       if (Atomics.compareExchange(u8, mark, value, MARK_ORPHAN) !== value || left === null) return;
       left.kept++;
       if (left.items.length < LISTED_ITEMS) left.items.push(item);
@@ -352,19 +369,23 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     Atomics.store(i32, zone + ZONE_ORPHANS, 1);
   }
 
-  /** Zeroes and initialises an item that is BUSY in this worker's name, and frees it. @returns false when init refuses. */
-  function remake(item: number, keg: number, handle: Zone | null): boolean {
+  /**
+   * Zeroes and initialises an item that is BUSY in this worker's name, and frees it into its slab: what a zoneInit would have
+   * to make of it, it is not. @returns false when init refuses, or the lock was out of reach.
+   */
+  function remake(item: number, keg: number, zone: number, handle: KegHandle | null): boolean {
     if ((i32[keg + KEG_FLAGS] & FLAG_NOTOUCH) === 0) u8.fill(0, item, item + i32[keg + KEG_SIZE]);
-    if (handle === null) {
-      const lone = { zone: i32[keg + KEG_ZONE], keg, shift: i32[keg + KEG_SHIFT], checks: true, tag: i32[keg + KEG_TAG] };
-      return caches.giveSingle(lone, item) === OK;
+    if (handle !== null && handle.init !== null && !initAnew(handle, item)) return false;
+    const open = zoneHandle(zone);
+    if (open !== null && open.gate === null) {
+      release(open, item);
+      return true;
     }
-    if (handle.init !== null && !initAnew(handle, item)) return false;
-    release(handle, item);
-    return true;
+    const lone = { zone, keg, shift: i32[keg + KEG_SHIFT], checks: true, tag: i32[keg + KEG_TAG] };
+    return caches.putBack(lone, item) === OK;
   }
 
-  function initAnew(handle: Zone, item: number): boolean {
+  function initAnew(handle: KegHandle, item: number): boolean {
     handle.hide();
     handle.inHook++;
     intents.hooks++;
@@ -419,7 +440,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     for (let id = registry.highest(); id > 0; id--) {
       const zone = registry.recordOf(id);
       if (zone === 0) continue;
-      if (registry.isOpenBy(at, id) && !closing.endOpening(at, zone, handleOf(i32[zone + ZONE_KEG]))) return BUSY;
+      if (registry.isOpenBy(at, id) && !closing.endOpening(at, zone, zoneHandle(zone))) return BUSY;
       if (i32[zone + ZONE_STATE] === ZONE_STATE_DYING && i32[zone + ZONE_CLOSER] === name && !closing.takeOver(name, zone)) return BUSY;
     }
     return OK;
@@ -467,11 +488,12 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
 
   function finishOrphans(z: Zone): void {
     if (Atomics.exchange(i32, z.zone + ZONE_ORPHANS, 0) === 0) return;
-    const wanted = (i32[z.keg + KEG_FLAGS] & FLAG_FREE_ON_DEATH) !== 0;
+    const wanted = (i32[z.zone + ZONE_FLAGS] & FLAG_FREE_ON_DEATH) !== 0;
     let from = heapStart;
     while (scan.next(MARK_ORPHAN, from, heapEnd, z.keg)) {
       const { item, mark, value, keg } = scan.found;
-      if ((value & MARK_BUSY) !== 0 || wanted) dispose(item, mark, value, keg, null);
+      const isOurs = items.zoneOf(keg, mark) === z.zone;
+      if (isOurs && ((value & MARK_BUSY) !== 0 || wanted)) dispose(item, mark, value, keg, null);
       from = item + 1;
     }
   }

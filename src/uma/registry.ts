@@ -12,6 +12,7 @@ import {
   KEG_HEADER_BYTES,
   KEG_HOOKS,
   KEG_IPERS,
+  KEG_MOST_ZONES,
   KEG_PPERA,
   KEG_REFS,
   KEG_RSIZE,
@@ -20,6 +21,8 @@ import {
   KEG_TAG,
   KEG_UNIT_MASK,
   KEG_ZONE,
+  KEG_ZONES,
+  KEG_ZONE_AT,
   LINE_REASONS,
   LINE_SP,
   LINE_TAG,
@@ -31,6 +34,7 @@ import {
   RECORD_WORDS,
   SB_ZONE_HIGH,
   SB_ZONE_SERIAL,
+  SLAB_BITS,
   SLOT_OPEN,
   ZONE_BUCKET_CAP,
   ZONE_BUCKET_DEFINED,
@@ -38,10 +42,13 @@ import {
   ZONE_BUCKET_MIN,
   ZONE_DEPOT_CAP,
   ZONE_FLAGS,
+  ZONE_FLAGS_DEFINED,
   ZONE_GENERATION,
   ZONE_HASH,
   ZONE_HOOKS,
+  ZONE_HOOKS_NOW,
   ZONE_ID,
+  ZONE_INDEX,
   ZONE_KEG,
   ZONE_LIMIT,
   ZONE_LIMIT_DEFINED,
@@ -49,16 +56,26 @@ import {
   ZONE_NAME,
   ZONE_NAME_LENGTH,
   ZONE_ORPHANS,
+  ZONE_PRIMARY,
   ZONE_STATE,
   ZONE_STATE_LIVE,
   ZONE_TAG,
 } from "../backend/memory/layout.ts";
 import { createUserPages } from "../backend/supplier/user-pages.ts";
 import type { Core } from "./core.ts";
-import { type ZoneDefinition, FLAG_MAXBUCKET, bucketRange, checkDefinition, hookBits } from "./definition.ts";
+import {
+  type ZoneDefinition,
+  FLAG_CACHE,
+  FLAG_MAXBUCKET,
+  FLAG_SECONDARIES,
+  FLAG_ZINIT,
+  bucketRange,
+  checkDefinition,
+  hookBits,
+} from "./definition.ts";
 import { BUSY, EMPTY, OK, type Outcome } from "./outcome.ts";
 import type { Records } from "./records.ts";
-import { layOutSlab } from "./slab-geometry.ts";
+import { type SlabGeometry, layOutSlab } from "./slab-geometry.ts";
 import type { Zone, ZoneFactory, ZonePlace } from "./zone.ts";
 
 export interface Registry {
@@ -96,17 +113,19 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     checkDefinition(definition);
     const name = encoder.encode(definition.name);
     for (;;) {
+      // A secondary brings its primary along: its init and fini are run by whoever grows the keg.
+      const primary = definition.primary === null ? null : open(definition.primary);
       const id = find(name);
       if (id > 0) {
         const known = core.open[id];
         if (known !== undefined && !known.closed) {
-          agree(known.zone, definition);
+          agree(known.zone, definition, primary);
           return known;
         }
       }
       const provided = records.provide(id > 0 ? id : freeId(definition.name));
       if (provided !== OK) throw noRoom(definition.name, provided);
-      const opened = openProvided(definition, name);
+      const opened = openProvided(definition, name, primary);
       if (opened !== null) return opened;
     }
   }
@@ -138,7 +157,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
   }
 
   /** @returns null when what was provided is not enough any more. */
-  function openProvided(definition: ZoneDefinition, name: Uint8Array): Zone | null {
+  function openProvided(definition: ZoneDefinition, name: Uint8Array, primary: Zone | null): Zone | null {
     if (!locks.acquire(records.lock, patienceMs)) throw noRoom(definition.name, BUSY);
     let zone: number;
     let id: number;
@@ -147,11 +166,13 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
       if (id === 0) {
         id = freeId(definition.name);
         if (!records.provided(id)) return null;
-        zone = create(definition, name, id);
+        // The primary may have been destroyed since it was opened.
+        if (primary !== null && (primary.closed || i32[primary.zone + ZONE_STATE] !== ZONE_STATE_LIVE)) return null;
+        zone = create(definition, name, id, primary);
       } else {
         if (!records.provided(id)) return null;
         zone = recordOf(id);
-        agree(zone, definition);
+        agree(zone, definition, primary);
       }
       set(slotWord + SLOT_OPEN + (id >>> 5), i32[slotWord + SLOT_OPEN + (id >>> 5)] | (1 << (id & 31)));
       prepareLine(records.lineOf(slotWord, id), i32[zone + ZONE_TAG]);
@@ -159,7 +180,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     } finally {
       locks.release();
     }
-    return enlist(definition, zone, id);
+    return enlist(definition, zone, id, primary);
   }
 
   /** The counters of a line belong to slot and zone: they outlive the worker, and go only when another zone gets the line. */
@@ -174,20 +195,24 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
   }
 
   /** Fills in records that nobody knows yet and enters them in the directory. */
-  function create(d: ZoneDefinition, name: Uint8Array, id: number): number {
+  function create(d: ZoneDefinition, name: Uint8Array, id: number, primary: Zone | null): number {
+    // Before anything is taken: it may refuse.
+    const index = primary === null ? 0 : freeIndex(primary, d.name);
     const zone = records.takeZone();
-    const keg = records.takeKeg();
     i32.fill(0, zone + 1, zone + RECORD_WORDS);
-    i32.fill(0, keg + 1, keg + RECORD_WORDS);
     const tag = i32[sb + SB_ZONE_SERIAL] + 1;
-    const g = layOutSlab(d.size + d.hidden, d.align);
-    const range = bucketRange(g.rsize, d.bucketMax);
+    const keg = primary === null ? createKeg(d, zone, tag) : primary.keg;
+    const range = bucketRange(i32[keg + KEG_RSIZE], d.bucketMax);
     i32[zone + ZONE_STATE] = ZONE_STATE_LIVE;
     i32[zone + ZONE_ID] = id;
     i32[zone + ZONE_TAG] = tag;
     i32[zone + ZONE_KEG] = keg;
     i32[zone + ZONE_FLAGS] = d.flags;
+    i32[zone + ZONE_FLAGS_DEFINED] = d.flags;
     i32[zone + ZONE_HOOKS] = hookBits(d);
+    i32[zone + ZONE_HOOKS_NOW] = hookBits(d);
+    i32[zone + ZONE_INDEX] = index;
+    i32[zone + ZONE_PRIMARY] = primary === null ? 0 : primary.zone;
     i32[zone + ZONE_HASH] = d.face === null ? 0 : d.face.hash;
     // Another start for each zone there ever was: a handle of one that was destroyed hardly fits its successor.
     i32[zone + ZONE_GENERATION] = Math.imul(tag, 0x9e3779b1);
@@ -198,10 +223,37 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     i32[zone + ZONE_LIMIT_DEFINED] = d.limit;
     i32[zone + ZONE_BUCKET_DEFINED] = range.max;
     i32[zone + ZONE_MAXCACHE] = d.maxCache;
-    i32[zone + ZONE_MAXCACHE] = d.maxCache;
     i32[zone + ZONE_DEPOT_CAP] = d.maxCache;
     i32[zone + ZONE_NAME_LENGTH] = name.length;
     u8.set(name, (zone + ZONE_NAME) << 2);
+    if (primary !== null) {
+      set(keg + KEG_ZONES + index, zone);
+      set(keg + KEG_REFS, i32[keg + KEG_REFS] + 1);
+    }
+    set(sb + SB_ZONE_SERIAL, tag);
+    set(zoneDirectory + id, zone);
+    if (id > highest()) set(sb + SB_ZONE_HIGH, id);
+    return zone;
+  }
+
+  /** A place in the keg's list of zones. */
+  function freeIndex(primary: Zone, zone: string): number {
+    for (let index = 1; index < KEG_MOST_ZONES; index++) if (i32[primary.keg + KEG_ZONES + index] === 0) return index;
+    throw new UmaError(
+      "ERR_UMA_ZONE_TABLE_FULL",
+      `zone "${primary.name}" has ${KEG_MOST_ZONES - 1} secondary zones, the most there may be`,
+      {
+        zone,
+        value: KEG_MOST_ZONES - 1,
+      },
+    );
+  }
+
+  /** Cache zones have a keg, too: for its lock, and so that nobody has to ask. It never has a slab. */
+  function createKeg(d: ZoneDefinition, zone: number, tag: number): number {
+    const keg = records.takeKeg();
+    i32.fill(0, keg + 1, keg + RECORD_WORDS);
+    const g = geometryOf(d);
     i32[keg + KEG_TAG] = tag;
     i32[keg + KEG_FLAGS] = d.flags;
     i32[keg + KEG_SIZE] = d.size;
@@ -215,15 +267,24 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     i32[keg + KEG_HOOKS] = hookBits(d);
     i32[keg + KEG_REFS] = 1;
     i32[keg + KEG_ZONE] = zone;
-    set(sb + SB_ZONE_SERIAL, tag);
-    set(zoneDirectory + id, zone);
-    if (id > highest()) set(sb + SB_ZONE_HIGH, id);
-    return zone;
+    i32[keg + KEG_ZONES] = zone;
+    if ((d.flags & FLAG_SECONDARIES) !== 0) {
+      // A zone byte for each mark, behind the marks.
+      const marks = g.headerBytes - (SLAB_BITS + g.bitsWords) * 4;
+      i32[keg + KEG_ZONE_AT] = marks;
+      i32[keg + KEG_HEADER_BYTES] = g.headerBytes + marks;
+    }
+    return keg;
   }
 
-  function agree(zone: number, d: ZoneDefinition): void {
+  function geometryOf(d: ZoneDefinition): SlabGeometry {
+    if ((d.flags & FLAG_CACHE) === 0) return layOutSlab(d.size + d.hidden, d.align);
+    return { rsize: d.size, shift: 0, unitMask: 0, ipers: 0, ppera: 0, headerBytes: 0, bitsWords: 0 };
+  }
+
+  function agree(zone: number, d: ZoneDefinition, primary: Zone | null): void {
     const keg = i32[zone + ZONE_KEG];
-    const g = layOutSlab(d.size + d.hidden, d.align);
+    const g = geometryOf(d);
     const differs = (what: string, here: number, there: number): void => {
       if (here === there) return;
       throw new UmaError("ERR_UMA_ZONE_MISMATCH", `zone "${d.name}" exists with another ${what}: ${there} there, ${here} here`, {
@@ -231,18 +292,23 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
         value: there,
       });
     };
+    differs("primary zone (its record)", primary === null ? 0 : primary.zone, i32[zone + ZONE_PRIMARY]);
     differs("size", d.size, i32[keg + KEG_SIZE]);
     differs("layout of its fields (hash)", d.face === null ? 0 : d.face.hash, i32[zone + ZONE_HASH]);
     differs("alignment (item size as laid out)", g.rsize, i32[keg + KEG_RSIZE]);
     differs("alignment (grid)", g.unitMask, i32[keg + KEG_UNIT_MASK]);
-    differs("set of hooks (bits ctor 1, dtor 2, init 4, fini 8, pages 16)", hookBits(d), i32[zone + ZONE_HOOKS]);
-    differs("set of flags", d.flags, i32[zone + ZONE_FLAGS]);
+    differs(
+      "set of hooks (bits ctor 1, dtor 2, init 4, fini 8, pages 16, zoneInit 32, zoneFini 64, import 128)",
+      hookBits(d),
+      i32[zone + ZONE_HOOKS],
+    );
+    differs("set of flags", d.flags, i32[zone + ZONE_FLAGS_DEFINED]);
     differs("limit", d.limit, i32[zone + ZONE_LIMIT_DEFINED]);
     differs("bucket", bucketRange(g.rsize, d.bucketMax).max, i32[zone + ZONE_BUCKET_DEFINED]);
     differs("maxCache", d.maxCache, i32[zone + ZONE_MAXCACHE]);
   }
 
-  function enlist(definition: ZoneDefinition, zone: number, id: number): Zone {
+  function enlist(definition: ZoneDefinition, zone: number, id: number, primary: Zone | null): Zone {
     const keg = i32[zone + ZONE_KEG];
     const pages = definition.allocPages;
     const place: ZonePlace = {
@@ -250,15 +316,26 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
       zone,
       keg,
       line: records.lineOf(slotWord, id),
-      tag: i32[zone + ZONE_TAG],
+      tag: i32[keg + KEG_TAG],
       shift: i32[keg + KEG_SHIFT],
       unitMask: i32[keg + KEG_UNIT_MASK],
       rsize: i32[keg + KEG_RSIZE],
+      zoneAt: i32[keg + KEG_ZONE_AT],
+      zoneIndex: i32[zone + ZONE_INDEX],
       supplier:
-        pages === null ? core.arenaPages : createUserPages(floor, pages, definition.freePages as NonNullable<ZoneDefinition["freePages"]>),
+        primary !== null
+          ? primary.supplier
+          : pages === null
+            ? core.arenaPages
+            : createUserPages(floor, pages, definition.freePages as NonNullable<ZoneDefinition["freePages"]>),
     };
     const bound = definition.face === null ? null : definition.face.bind(definition, core, place);
-    const made = bound === null ? factory.make(definition, place) : bound.dress(factory.make(bound.definition, place));
+    // The primary's init, fini and zeroing are this thread's to run for either.
+    const whole: ZoneDefinition =
+      primary === null
+        ? definition
+        : { ...definition, init: primary.init, fini: primary.fini, flags: definition.flags | (primary.zeroInit ? FLAG_ZINIT : 0) };
+    const made = bound === null ? factory.make(whole, place) : bound.dress(factory.make(bound.definition, place));
     core.open[id] = made;
     // A closing of this very zone that was cut short is overtaken: it must not end the opening that has just been made.
     for (let n = core.closings.length - 1; n >= 0; n--) if (core.closings[n]?.zone === zone) core.closings.splice(n, 1);

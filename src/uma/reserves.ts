@@ -39,6 +39,7 @@ export interface Reserves {
 /** What reserves need of the parts around them. */
 export interface ReserveServices {
   prealloc(z: Zone, count: number): void;
+  refuseCache(z: Zone, what: string): void;
   setMax(z: Zone, items: number): void;
 }
 
@@ -86,6 +87,7 @@ export function createReserves(core: Core, services: ReserveServices): Reserves 
     if (!Number.isInteger(count) || count < 1 || count > 0x7fffffff) {
       throw optionError("count of reserveKva", count, "an integer from 1 to 2147483647", z.name);
     }
+    services.refuseCache(z, "reserveKva");
     const free = i32[z.keg + KEG_FREE];
     while (i32[z.keg + KEG_ITEMS] < count) {
       const grown = kegs.grow(z, true);
@@ -124,6 +126,7 @@ export function createReserves(core: Core, services: ReserveServices): Reserves 
       const taken = pools.takeBucket(z.zone, word);
       if (taken !== OK) return taken;
     }
+    if (z.gate !== null) return core.gates.adjust(z, word, count, true);
     let drained = false;
     for (;;) {
       const outcome = fillFromSlabs(z, word, count);
@@ -131,7 +134,7 @@ export function createReserves(core: Core, services: ReserveServices): Reserves 
       if (!drained) {
         // What the limit or the slabs have not got may lie in the depot.
         drained = true;
-        if (caches.drainDepot(z.zone, z.keg, 0) !== OK) return BUSY;
+        if (caches.drainDepot(z.zone, z.keg, 0, z) !== OK) return BUSY;
         continue;
       }
       if (outcome === LIMIT) return LIMIT;
@@ -151,6 +154,7 @@ export function createReserves(core: Core, services: ReserveServices): Reserves 
         const slab = most > 0 ? slabs.pick(keg) : 0;
         if (slab === 0) return EMPTY;
         const got = slabs.take(keg, slab, word, Math.min(most, count - held(word)));
+        core.gates.stamp(z, word, got);
         add(zone + ZONE_ITEMS, got);
         commit();
       }
@@ -162,6 +166,14 @@ export function createReserves(core: Core, services: ReserveServices): Reserves 
 
   /** Puts what is above `count` back into the slabs; the bucket goes with the last item. */
   function empty(z: Zone, word: number, count: number): void {
+    if (z.gate !== null) {
+      if (held(word) > count && core.gates.adjust(z, word, count, true) !== OK) throw busy(z, "prefill");
+    } else emptyIntoSlabs(z, word, count);
+    if (count === 0 && i32[word] !== 0) pools.giveBucket(word, 0);
+    core.queue.pass(z.zone);
+  }
+
+  function emptyIntoSlabs(z: Zone, word: number, count: number): void {
     if (!locks.acquire(z.keg + KEG_LOCK, patienceMs)) throw busy(z, "prefill");
     try {
       while (held(word) > count) {
@@ -175,8 +187,6 @@ export function createReserves(core: Core, services: ReserveServices): Reserves 
     } finally {
       locks.release();
     }
-    if (count === 0 && i32[word] !== 0) pools.giveBucket(word, 0);
-    core.queue.pass(z.zone);
   }
 
   return { reserve, allocReserved, reserveKva, prefill };

@@ -1,7 +1,9 @@
 /** What zones ask of the parts above them: attention, prealloc, reclaim, destruction, ownership, statistics. */
 import { UmaError, optionError } from "../backend/memory/errors.ts";
 import {
+  KEG_FLAGS,
   KEG_FREE,
+  KEG_REFS,
   LINE_REASONS,
   MARK_BUSY,
   REASON_DRAIN,
@@ -9,15 +11,17 @@ import {
   REASON_ORPHANS,
   REASON_RECLAIM,
   REASON_TRIM,
+  ZONE_PRIMARY,
   ZONE_STATE,
   ZONE_STATE_DYING,
 } from "../backend/memory/layout.ts";
 import type { Census } from "./census.ts";
-import type { Closing } from "./closing.ts";
+import { type Closing, hasSecondaries } from "./closing.ts";
 import type { Limbo } from "./limbo.ts";
 import type { Limits } from "./limits.ts";
 import type { Waiting } from "./waiting.ts";
 import type { Core } from "./core.ts";
+import { FLAG_CACHE } from "./definition.ts";
 import { createMarkScan } from "./marks.ts";
 import { EMPTY, OK, REFUSED } from "./outcome.ts";
 import type { Reclaim } from "./reclaim.ts";
@@ -99,7 +103,13 @@ export function createServices(core: Core, parts: ServiceParts): Services {
     if (failure !== null) throw failure;
   }
 
+  function refuseCache(z: Zone, what: string): void {
+    if ((i32[z.keg + KEG_FLAGS] & FLAG_CACHE) === 0) return;
+    throw new UmaError("ERR_UMA_OPTION", `${what} of the cache zone "${z.name}": it has no slabs`, { zone: z.name });
+  }
+
   function prealloc(z: Zone, count: number): void {
+    refuseCache(z, "prealloc");
     if (!Number.isInteger(count) || count < 0 || count > 0x7fffffff)
       throw optionError("count of prealloc", count, "an integer from 0 to 2147483647", z.name);
     while (i32[z.keg + KEG_FREE] < count) {
@@ -123,6 +133,7 @@ export function createServices(core: Core, parts: ServiceParts): Services {
 
   function destroy(z: Zone, options: DestroyOptions): LeakReport {
     const { name } = z;
+    refuseSecondaries(z);
     const outstanding = parts.census.outstanding(z.zone);
     const items: { item: number; owner: number }[] = [];
     if (outstanding > 0) {
@@ -146,12 +157,18 @@ export function createServices(core: Core, parts: ServiceParts): Services {
     return { zone: name, outstanding, items };
   }
 
+  /** Before anything else is found fault with; looked at again under the lock. */
+  function refuseSecondaries(z: Zone): void {
+    const living = i32[z.zone + ZONE_PRIMARY] === 0 ? i32[z.keg + KEG_REFS] - 1 : 0;
+    if (living > 0) throw hasSecondaries(z.name, living);
+  }
+
   function listOutstanding(z: Zone, into: { item: number; owner: number }[]): void {
     for (let owner = 1; owner < MARK_BUSY && into.length < LISTED_ITEMS; owner++) {
       let from = heapStart;
       while (into.length < LISTED_ITEMS && scan.next(owner, from, heapEnd, z.keg)) {
-        into.push({ item: scan.found.item, owner });
         from = scan.found.item + 1;
+        if (core.items.zoneOf(z.keg, scan.found.mark) === z.zone) into.push({ item: scan.found.item, owner });
       }
     }
   }
@@ -168,7 +185,7 @@ export function createServices(core: Core, parts: ServiceParts): Services {
     let from = heapStart;
     while (own.next(owner, from, heapEnd, z.keg)) {
       from = own.found.item + 1;
-      if (own.found.value === owner) yield own.found.item;
+      if (own.found.value === owner && core.items.zoneOf(z.keg, own.found.mark) === z.zone) yield own.found.item;
     }
   }
 
@@ -180,6 +197,7 @@ export function createServices(core: Core, parts: ServiceParts): Services {
     limitMet,
     relieve,
     finishCut,
+    refuseCache,
     prealloc,
     destroy,
     close,

@@ -7,11 +7,11 @@
 import {
   KEG_FREE,
   KEG_HEADER_BYTES,
-  KEG_ITEMS,
   KEG_PAGES,
   KEG_RSIZE,
   KEG_SIZE,
   KEG_SLABS,
+  KEG_ZONE,
   LINE_ALLOCS,
   LINE_ALLOCS_HIGH,
   LINE_FAILS,
@@ -22,13 +22,17 @@ import {
   STATE_FREE,
   ZONE_BUCKET_CAP,
   ZONE_DEPOT_ITEMS,
+  ZONE_FLAGS,
+  ZONE_ITEMS,
   ZONE_KEG,
   ZONE_LIMIT,
+  ZONE_PRIMARY,
   ZONE_SLEEPERS,
   ZONE_TAG,
 } from "../backend/memory/layout.ts";
 import type { Census } from "./census.ts";
 import type { Core } from "./core.ts";
+import { FLAG_CACHE } from "./definition.ts";
 import type { Records } from "./records.ts";
 import type { Registry } from "./registry.ts";
 
@@ -65,6 +69,10 @@ export interface ZoneStatistics {
   readonly freeInDepot: number;
   readonly freeInCaches: number;
   readonly bucketSize: number;
+  /** "keg": the zone has slabs of its own; "secondary": its items lie on another's (whose slabs are counted there); "cache": it has none. */
+  readonly kind: "keg" | "secondary" | "cache";
+  /** Name of the zone whose slabs they are. */
+  readonly keg: string;
   readonly workers: WorkerStatistics[];
 }
 
@@ -106,28 +114,33 @@ export function createStatistics(core: Core, records: Records, registry: Registr
     const keg = i32[zone + ZONE_KEG];
     const workers = workersOf(zone, id);
     const cached = sum(workers, "cached");
-    const used = Math.max(0, i32[keg + KEG_ITEMS] - i32[keg + KEG_FREE] - i32[zone + ZONE_DEPOT_ITEMS] - cached);
+    const used = Math.max(0, i32[zone + ZONE_ITEMS] - i32[zone + ZONE_DEPOT_ITEMS] - cached);
+    const primary = i32[zone + ZONE_PRIMARY];
+    // Slabs are counted once, with the keg's first zone.
+    const inKeg = (word: number): number => (primary === 0 ? i32[keg + word] : 0);
     return {
       name: items.nameIn(zone),
       id,
       size: i32[keg + KEG_SIZE],
       limit: i32[zone + ZONE_LIMIT],
       used,
-      free: i32[keg + KEG_ITEMS] - used,
+      free: inKeg(KEG_FREE) + i32[zone + ZONE_DEPOT_ITEMS] + cached,
       requests: sum(workers, "requests"),
       fail: sum(workers, "fail"),
       sleep: sum(workers, "sleep"),
       sleepers: i32[zone + ZONE_SLEEPERS],
       xdomain: sum(workers, "xdomain"),
       rsize: i32[keg + KEG_RSIZE],
-      slabs: i32[keg + KEG_SLABS],
-      pages: i32[keg + KEG_PAGES],
-      bytes: i32[keg + KEG_PAGES] * PAGE_BYTES,
-      headerBytes: i32[keg + KEG_SLABS] * i32[keg + KEG_HEADER_BYTES],
-      freeInSlabs: i32[keg + KEG_FREE],
+      slabs: inKeg(KEG_SLABS),
+      pages: inKeg(KEG_PAGES),
+      bytes: inKeg(KEG_PAGES) * PAGE_BYTES,
+      headerBytes: inKeg(KEG_SLABS) * i32[keg + KEG_HEADER_BYTES],
+      freeInSlabs: inKeg(KEG_FREE),
       freeInDepot: i32[zone + ZONE_DEPOT_ITEMS],
       freeInCaches: cached,
       bucketSize: i32[zone + ZONE_BUCKET_CAP],
+      kind: (i32[zone + ZONE_FLAGS] & FLAG_CACHE) !== 0 ? "cache" : primary === 0 ? "keg" : "secondary",
+      keg: items.nameIn(i32[keg + KEG_ZONE]),
       workers,
     };
   }

@@ -9,6 +9,7 @@ import {
   KEG_FREE,
   KEG_HEADER_BYTES,
   KEG_IPERS,
+  KEG_PAGES,
   KEG_PPERA,
   KEG_RESERVE,
   KEG_RSIZE,
@@ -125,14 +126,20 @@ function nodeOf(uma: Uma, z: ZoneStatistics, zone: number): UmaNode {
     bucket_size: i32[zone + ZONE_BUCKET_CAP],
     bucket_size_max: i32[zone + ZONE_BUCKET_MAX],
     keg: {
-      name: z.name,
+      name: z.keg,
       rsize,
       ppera: i32[keg + KEG_PPERA],
       ipers,
       align: i32[keg + KEG_UNIT_MASK],
       reserve: i32[keg + KEG_RESERVE],
-      efficiency: Math.floor((ipers * rsize * 100) / (slabBytes + i32[keg + KEG_HEADER_BYTES])),
-      domain: [{ pages: z.pages, free_items: i32[keg + KEG_FREE], free_slabs: Math.floor(i32[keg + KEG_FREE] / ipers) }],
+      efficiency: z.kind === "cache" ? 0 : Math.floor((ipers * rsize * 100) / (slabBytes + i32[keg + KEG_HEADER_BYTES])),
+      domain: [
+        {
+          pages: i32[keg + KEG_PAGES],
+          free_items: i32[keg + KEG_FREE],
+          free_slabs: z.kind === "cache" ? 0 : Math.floor(i32[keg + KEG_FREE] / ipers),
+        },
+      ],
     },
     limit: {
       items: i32[zone + ZONE_ITEMS],

@@ -21,13 +21,16 @@ import {
   KEG_LIST_PARTIAL,
   KEG_LIST_TAKEN,
   KEG_LOCK,
+  KEG_MOST_ZONES,
   KEG_PAGES,
   KEG_PARTIAL_BINS,
   KEG_PPERA,
+  KEG_REFS,
   KEG_RSIZE,
   KEG_SHIFT,
   KEG_SLABS,
   KEG_TAG,
+  KEG_ZONES,
   LINE_SP,
   MARK_BUSY,
   MARK_FREE,
@@ -51,17 +54,20 @@ import {
   ZONE_EMPTY_COUNT,
   ZONE_FULL,
   ZONE_FULL_COUNT,
+  ZONE_ID,
+  ZONE_INDEX,
   ZONE_ITEMS,
   ZONE_KEG,
   ZONE_LIMBO,
   ZONE_LIMBO_COUNT,
   ZONE_LIMIT,
   ZONE_OVER,
+  ZONE_PRIMARY,
   ZONE_SLEEPERS,
 } from "../backend/memory/layout.ts";
 import { BUCKET_WORDS_OF_LINE } from "./census.ts";
 import type { Core } from "./core.ts";
-import { FLAG_UNCHECKED } from "./definition.ts";
+import { FLAG_CACHE, FLAG_UNCHECKED } from "./definition.ts";
 import type { Records } from "./records.ts";
 import type { Registry } from "./registry.ts";
 
@@ -92,43 +98,81 @@ export function createVerifyZone(core: Core, records: Records, registry: Registr
   const { slots } = floor;
   const { pageTable } = floor.geometry;
 
-  function verifyZone(zone: number, id: number, totals: Totals, uses: Uses, sayPlain: (problem: string) => void): void {
-    const name = items.nameIn(zone);
-    const say = (problem: string): void => sayPlain(`zone "${name}": ${problem}`);
+  /** One zone, or with a keg's first zone all that are on it. */
+  function verifyZone(first: number, id: number, totals: Totals, uses: Uses, sayPlain: (problem: string) => void): void {
+    // With its primary.
+    if (i32[first + ZONE_PRIMARY] !== 0) return;
+    const say = (problem: string): void => sayPlain(`zone "${items.nameIn(first)}": ${problem}`);
     const same = (what: string, counted: number, kept: number): void => {
       if (counted !== kept) say(`${what}: counted ${counted}, kept ${kept}`);
     };
-    const keg = i32[zone + ZONE_KEG];
+    const keg = i32[first + ZONE_KEG];
     if (i32[keg + KEG_LOCK] !== 0) say(`the keg's lock is held by ${i32[keg + KEG_LOCK]}`);
-    const inBuckets = new Set<number>();
-    const depot = verifyDepot(zone, inBuckets, uses, say);
-    const cached = verifyLines(id, inBuckets, uses, say);
+    const inBuckets = new Map<number, number>();
+    const groups: Group[] = [];
+    for (let n = 0; n < KEG_MOST_ZONES; n++) {
+      const zone = i32[keg + KEG_ZONES + n];
+      if (zone === 0) continue;
+      if (i32[zone + ZONE_INDEX] !== n || i32[zone + ZONE_KEG] !== keg) say(`place ${n} of the keg's zones names another one`);
+      groups.push(verifyCaches(zone, zone === first ? id : i32[zone + ZONE_ID], inBuckets, uses, sayPlain));
+    }
+    totals.zones += groups.length;
+    if (groups.length !== i32[keg + KEG_REFS]) say(`${groups.length} zones are on the keg, kept ${i32[keg + KEG_REFS]}`);
+    if ((i32[keg + KEG_FLAGS] & FLAG_CACHE) !== 0) {
+      for (const { zone, cached } of groups) {
+        if (i32[zone + ZONE_ITEMS] < cached) say(`${cached} items are cached, only ${i32[zone + ZONE_ITEMS]} were imported`);
+        totals.outstanding += i32[zone + ZONE_ITEMS] - cached;
+      }
+      return;
+    }
     const found = verifySlabs(keg, inBuckets, uses, say);
     if (found.seen !== inBuckets.size) say(`${inBuckets.size - found.seen} items in buckets belong to no slab of the keg`);
     same("slabs", found.slabs, i32[keg + KEG_SLABS]);
     same("items", found.items, i32[keg + KEG_ITEMS]);
     same("free items", found.free, i32[keg + KEG_FREE]);
     same("pages", found.slabs * i32[keg + KEG_PPERA], i32[keg + KEG_PAGES]);
+    let out = 0;
+    for (const { zone, cached } of groups) {
+      out += i32[zone + ZONE_ITEMS];
+      if ((i32[keg + KEG_FLAGS] & FLAG_UNCHECKED) === 0) {
+        const where = zone === first ? "" : ` of zone "${items.nameIn(zone)}"`;
+        same(`items outstanding${where} (marks against items out − cached)`, found.marked.get(zone) ?? 0, i32[zone + ZONE_ITEMS] - cached);
+      }
+      totals.outstanding += i32[zone + ZONE_ITEMS] - cached;
+    }
+    same("items out of the keg", found.items - found.free, out);
+    totals.slabs += found.slabs;
+    totals.items += found.items;
+    totals.orphans += found.orphans;
+  }
+
+  /** What a zone has of its own: depot, cache lines, limit, queue. */
+  function verifyCaches(zone: number, id: number, inBuckets: Map<number, number>, uses: Uses, sayPlain: (problem: string) => void): Group {
+    const say = (problem: string): void => sayPlain(`zone "${items.nameIn(zone)}": ${problem}`);
+    const same = (what: string, counted: number, kept: number): void => {
+      if (counted !== kept) say(`${what}: counted ${counted}, kept ${kept}`);
+    };
+    const depot = verifyDepot(zone, inBuckets, uses, say);
+    const cached = verifyLines(id, zone, inBuckets, uses, say);
     same("items in the depot", depot, i32[zone + ZONE_DEPOT_ITEMS]);
-    const out = found.items - found.free - depot - cached;
-    same("items out of the keg", found.items - found.free, i32[zone + ZONE_ITEMS]);
-    if ((i32[keg + KEG_FLAGS] & FLAG_UNCHECKED) === 0)
-      same("items outstanding (marks against capacity − free − cached)", found.marked, out);
     let waiting = 0;
     for (let slot = 1; slot <= slots.count; slot++) if (core.queue.isWaiting(slots.wordOf(slot), id)) waiting++;
     same("workers that wait", waiting, i32[zone + ZONE_SLEEPERS]);
     const limit = i32[zone + ZONE_LIMIT];
     if (limit !== 0 && i32[zone + ZONE_ITEMS] > Math.max(limit, i32[zone + ZONE_OVER]))
       say(`${i32[zone + ZONE_ITEMS]} items are out, the limit is ${limit}`);
-    totals.zones++;
-    totals.slabs += found.slabs;
-    totals.items += found.items;
-    totals.outstanding += out;
-    totals.orphans += found.orphans;
+    return { zone, cached: depot + cached };
   }
 
   /** Adds what is in a bucket. @returns how many items those are; −1 when this cannot be a bucket, or was met before. */
-  function collect(bucket: number, count: number, into: Set<number>, uses: Uses, say: (problem: string) => void): number {
+  function collect(
+    bucket: number,
+    count: number,
+    zone: number,
+    into: Map<number, number>,
+    uses: Uses,
+    say: (problem: string) => void,
+  ): number {
     if (!(bucket > 0 && bucket + BUCKET_WORDS <= i32.length) || (bucket & BUCKET_MASK) !== 0) {
       say(`${bucket} is no bucket`);
       return -1;
@@ -145,12 +189,12 @@ export function createVerifyZone(core: Core, records: Records, registry: Registr
     for (let n = 1; n <= count; n++) {
       const item = i32[bucket + BUCKET_EMPTY + n];
       if (into.has(item)) say(`the item ${item} stands in buckets twice`);
-      into.add(item);
+      into.set(item, zone);
     }
     return count;
   }
 
-  function verifyDepot(zone: number, inBuckets: Set<number>, uses: Uses, say: (problem: string) => void): number {
+  function verifyDepot(zone: number, inBuckets: Map<number, number>, uses: Uses, say: (problem: string) => void): number {
     let depot = 0;
     for (const [what, list, kept] of [
       ["full", ZONE_FULL, ZONE_FULL_COUNT],
@@ -160,7 +204,7 @@ export function createVerifyZone(core: Core, records: Records, registry: Registr
       let buckets = 0;
       for (let bucket = i32[zone + list]; bucket !== 0; bucket = i32[bucket + BUCKET_NEXT]) {
         const count = i32[bucket + BUCKET_COUNT];
-        const held = collect(bucket, count, inBuckets, uses, say);
+        const held = collect(bucket, count, zone, inBuckets, uses, say);
         if (held < 0) break;
         buckets++;
         depot += held;
@@ -172,7 +216,7 @@ export function createVerifyZone(core: Core, records: Records, registry: Registr
     return depot;
   }
 
-  function verifyLines(id: number, inBuckets: Set<number>, uses: Uses, say: (problem: string) => void): number {
+  function verifyLines(id: number, zone: number, inBuckets: Map<number, number>, uses: Uses, say: (problem: string) => void): number {
     let cached = 0;
     for (let slot = 1; slot <= slots.count; slot++) {
       const at = slots.wordOf(slot);
@@ -189,7 +233,7 @@ export function createVerifyZone(core: Core, records: Records, registry: Registr
           continue;
         }
         const bucket = position & ~BUCKET_MASK;
-        const held = collect(bucket, (position & BUCKET_MASK) - BUCKET_EMPTY, inBuckets, uses, say);
+        const held = collect(bucket, (position & BUCKET_MASK) - BUCKET_EMPTY, zone, inBuckets, uses, say);
         if (held < 0) continue;
         cached += held;
         if (state === STATE_LIVE && i32[bucket + BUCKET_OWNER] !== slots.tenant(slot)) {
@@ -200,8 +244,8 @@ export function createVerifyZone(core: Core, records: Records, registry: Registr
     return cached;
   }
 
-  function verifySlabs(keg: number, inBuckets: Set<number>, uses: Uses, say: (problem: string) => void): SlabCounts {
-    const counts: SlabCounts = { slabs: 0, items: 0, free: 0, marked: 0, orphans: 0, seen: 0 };
+  function verifySlabs(keg: number, inBuckets: Map<number, number>, uses: Uses, say: (problem: string) => void): SlabCounts {
+    const counts: SlabCounts = { slabs: 0, items: 0, free: 0, marked: new Map(), orphans: 0, seen: 0 };
     const lists = [KEG_LIST_FREE, KEG_LIST_TAKEN];
     for (let bin = 0; bin < KEG_PARTIAL_BINS; bin++) lists.push(KEG_LIST_PARTIAL + bin);
     for (const list of lists) {
@@ -235,7 +279,7 @@ export function createVerifyZone(core: Core, records: Records, registry: Registr
     keg: number,
     slab: number,
     list: number,
-    inBuckets: Set<number>,
+    inBuckets: Map<number, number>,
     counts: SlabCounts,
     say: (problem: string) => void,
   ): void {
@@ -249,15 +293,18 @@ export function createVerifyZone(core: Core, records: Records, registry: Registr
     for (let n = 0; n < ipers; n++) {
       const item = start + n * rsize;
       const isFree = ((i32[slab + SLAB_BITS + (n >>> 5)] >>> (n & 31)) & 1) === 1;
-      const mark = u8[marks + (item >> shift) - (start >> shift)];
+      const markAt = marks + (item >> shift) - (start >> shift);
+      const mark = u8[markAt];
+      const zone = items.zoneOf(keg, markAt);
       const inBucket = inBuckets.has(item);
       if (isFree) free++;
       if (inBucket) counts.seen++;
+      if (inBucket && inBuckets.get(item) !== zone) say(`the item ${item} lies in a bucket of another zone than its zone byte says`);
       if (isFree && inBucket) say(`the item ${item} is free in its slab and in a bucket`);
       if (!unchecked && (isFree || inBucket) && mark !== MARK_FREE) say(`the item ${item} is free and marked ${mark}`);
       if (!unchecked && !isFree && !inBucket) {
         if (mark === MARK_FREE) say(`the item ${item} is in nobody's hands (lost)`);
-        else counts.marked++;
+        else counts.marked.set(zone, (counts.marked.get(zone) ?? 0) + 1);
         if ((mark & ~MARK_BUSY) === MARK_ORPHAN) counts.orphans++;
         else if (mark !== MARK_FREE && slots.state(mark & ~MARK_BUSY) === STATE_FREE)
           say(`the item ${item} belongs to the free slot ${mark & ~MARK_BUSY}`);
@@ -287,11 +334,18 @@ export function createVerifyZone(core: Core, records: Records, registry: Registr
   return verifyZone;
 }
 
+/** One zone of a keg, and the items in its buckets. */
+interface Group {
+  readonly zone: number;
+  readonly cached: number;
+}
+
 interface SlabCounts {
   slabs: number;
   items: number;
   free: number;
-  marked: number;
+  /** Outstanding items by zone. */
+  readonly marked: Map<number, number>;
   orphans: number;
   seen: number;
 }

@@ -27,6 +27,7 @@ import {
   TAG_SEGMENT_BUSY,
   TAG_SIZE,
   ZONE_KEG,
+  ZONE_PRIMARY,
 } from "../backend/memory/layout.ts";
 import { verifyArena } from "../backend/vmem/verify.ts";
 import type { Core } from "./core.ts";
@@ -95,6 +96,7 @@ export function createVerify(core: Core, records: Records, registry: Registry): 
       const zone = registry.recordOf(id);
       if (zone === 0) continue;
       const keg = i32[zone + ZONE_KEG];
+      if (i32[zone + ZONE_PRIMARY] !== 0) continue;
       // Whoever supplies pages of his own may have them from the heap, too: then nothing can be said.
       if ((i32[keg + KEG_HOOKS] & HOOK_PAGES) !== 0) return;
       known += i32[keg + KEG_PAGES];

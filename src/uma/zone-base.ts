@@ -4,8 +4,10 @@ import { KEG_HOOKS, KEG_ITEMS, LINE_REMOTE, MARK_BUSY } from "../backend/memory/
 import type { AllocPages, FreePages, PageSupplier } from "../backend/supplier/page-supplier.ts";
 import { createUserPages } from "../backend/supplier/user-pages.ts";
 import { type ItemList, createBulk } from "./bulk.ts";
+import { isCacheItem } from "./cache-zone.ts";
 import { type Core } from "./core.ts";
 import { type ZoneDefinition, FLAG_UNCHECKED, FLAG_ZINIT } from "./definition.ts";
+import type { Gate } from "./gate.ts";
 import { type Dtor, type Fini, HOOK_PAGES, type Init } from "./hooks.ts";
 import type { WarningOptions } from "./limits.ts";
 import type { ReclaimMode } from "./reclaim.ts";
@@ -54,8 +56,11 @@ export function createZoneBase(core: Core, services: ZoneServices, slow: SlowPat
     declare readonly rsize: number;
     declare readonly checks: boolean;
     declare readonly plain: boolean;
-    declare readonly init: Init | null;
-    declare readonly fini: Fini | null;
+    declare init: Init | null;
+    declare fini: Fini | null;
+    declare gate: Gate | null;
+    declare readonly zoneAt: number;
+    declare readonly zoneIndex: number;
     declare readonly zeroInit: boolean;
     declare readonly definition: ZoneDefinition;
     declare supplier: PageSupplier;
@@ -74,11 +79,14 @@ export function createZoneBase(core: Core, services: ZoneServices, slow: SlowPat
       this.size = definition.size;
       this.rsize = place.rsize;
       this.checks = (definition.flags & FLAG_UNCHECKED) === 0;
-      this.plain = bulk.isPlain(definition);
+      this.plain = bulk.isPlain(definition) && place.zoneAt === 0;
       this.init = definition.init;
       this.fini = definition.fini;
       this.zeroInit = (definition.flags & FLAG_ZINIT) !== 0;
       this.definition = definition;
+      this.gate = gateOf(definition);
+      this.zoneAt = place.zoneAt;
+      this.zoneIndex = place.zoneIndex;
       this.supplier = place.supplier;
       this.allocPages = definition.allocPages;
       this.freePages = definition.freePages;
@@ -258,6 +266,7 @@ export function createZoneBase(core: Core, services: ZoneServices, slow: SlowPat
     private mayChangeSupplier(what: string, given: unknown): void {
       enter(this);
       if (typeof given !== "function") throw optionError(what, given, "a function", this.name);
+      services.refuseCache(this, what);
       const items = i32[this.keg + KEG_ITEMS];
       if (items === 0) return;
       throw new UmaError("ERR_UMA_TOO_LATE", `${what} of zone "${this.name}" after its first allocation: it has ${items} items`, {
@@ -290,6 +299,11 @@ export function createZoneBase(core: Core, services: ZoneServices, slow: SlowPat
           return;
         }
       }
+      if (this.gate !== null && this.gate.origin !== null) {
+        if (!isCacheItem(p)) throw noCacheItem(this, p);
+        runDtor(this, p, dtor, arg);
+        return;
+      }
       const mark = items.check(this, p);
       if (!this.checks) {
         // Believed, as the zone was made with checks off; nothing but the address is known of it.
@@ -299,6 +313,22 @@ export function createZoneBase(core: Core, services: ZoneServices, slow: SlowPat
       if (items.claim(this, p, mark)) f64[(this.line + LINE_REMOTE) >> 1]++;
       runDtor(this, p, dtor, arg);
     }
+  }
+
+  function gateOf({ zoneInit, zoneFini, origin }: ZoneDefinition): Gate | null {
+    if (zoneInit === null && zoneFini === null && origin === null) return null;
+    return { zoneInit, zoneFini, origin: origin === null ? null : origin(core) };
+  }
+
+  function noCacheItem(z: Zone, p: number): UmaError {
+    return new UmaError(
+      "ERR_UMA_ADDRESS",
+      `${String(p)} is no item of the cache zone "${z.name}": those are 32-bit integers other than 0`,
+      {
+        zone: z.name,
+        value: p,
+      },
+    );
   }
 
   return Base;

@@ -17,7 +17,7 @@
 import { UmaError } from "../backend/memory/errors.ts";
 import { BUCKET_EMPTY, BUCKET_MASK, LINE_REASONS, LINE_SP, MARK_BUSY, MARK_FREE } from "../backend/memory/layout.ts";
 import { type Core } from "./core.ts";
-import { type CountingPlace, type ZoneDefinition, FLAG_SMR, FLAG_UNCHECKED, FLAG_ZERO } from "./definition.ts";
+import { type CountingPlace, type ZoneDefinition, FLAG_CACHE, FLAG_SMR, FLAG_UNCHECKED, FLAG_ZERO } from "./definition.ts";
 import { type Ctor, type Dtor } from "./hooks.ts";
 import { hookError } from "./keg.ts";
 import { EMPTY, LIMIT, REFUSED } from "./outcome.ts";
@@ -123,6 +123,55 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     }
   }
 
+  /** Zones without hooks on a keg that may have several: the item's zone byte says whether it is this one's. */
+  class SharedKegZone extends Base {
+    override alloc(): number {
+      const c = this.line;
+      const sp = i32[c];
+      const n = i32[c + 2];
+      if ((((sp & 255) - 8) | n) >= 0) {
+        const p = i32[sp];
+        u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;
+        i32[c] = sp - 1;
+        i32[c + 2] = n + 1;
+        return p;
+      }
+      return take(this, ME, true) | 0;
+    }
+
+    override tryAlloc(): number {
+      const c = this.line;
+      const sp = i32[c];
+      const n = i32[c + 2];
+      if ((((sp & 255) - 8) | n) >= 0) {
+        const p = i32[sp];
+        u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;
+        i32[c] = sp - 1;
+        i32[c + 2] = n + 1;
+        return p;
+      }
+      return take(this, ME, false) | 0;
+    }
+
+    override free(p: number): void {
+      if ((p | 0) === p && (p - LOW) >>> 0 < SPAN) {
+        const e = ((p >>> 12) << 2) + PT;
+        if (i32[e] === this.tag && (p & this.unitMask) === 0) {
+          const m = (i32[e + 1] + (p >> this.shift)) | 0;
+          const c = this.line;
+          const sp = i32[c];
+          if (u8[m] === ME && u8[m + this.zoneAt] === this.zoneIndex && (sp & 255) < i32[c + 1]) {
+            i32[sp + 1] = p;
+            i32[c] = sp + 1;
+            u8[m] = 0;
+            return;
+          }
+        }
+      }
+      this.freeSlow(p, null, undefined);
+    }
+  }
+
   class UncheckedZone extends Base {
     override alloc(): number {
       const c = this.line;
@@ -152,6 +201,44 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
       const c = this.line;
       const sp = i32[c];
       if ((sp & 255) < i32[c + 1] && p !== 0) {
+        i32[sp + 1] = p;
+        i32[c] = sp + 1;
+        return;
+      }
+      this.freeSlow(p, null, undefined);
+    }
+  }
+
+  /** Cache zones without hooks: the items are any integers, and nobody's to look at. */
+  class CacheZone extends Base {
+    override alloc(): number {
+      const c = this.line;
+      const sp = i32[c];
+      const n = i32[c + 2];
+      if ((((sp & 255) - 8) | n) >= 0) {
+        i32[c] = sp - 1;
+        i32[c + 2] = n + 1;
+        return i32[sp];
+      }
+      return take(this, ME, true) | 0;
+    }
+
+    override tryAlloc(): number {
+      const c = this.line;
+      const sp = i32[c];
+      const n = i32[c + 2];
+      if ((((sp & 255) - 8) | n) >= 0) {
+        i32[c] = sp - 1;
+        i32[c + 2] = n + 1;
+        return i32[sp];
+      }
+      return take(this, ME, false) | 0;
+    }
+
+    override free(p: number): void {
+      const c = this.line;
+      const sp = i32[c];
+      if ((sp & 255) < i32[c + 1] && (p | 0) === p && p !== 0) {
         i32[sp + 1] = p;
         i32[c] = sp + 1;
         return;
@@ -327,6 +414,17 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     return new UmaError("ERR_UMA_SMR", `zone "${z.name}" is an SMR zone: allocSmr and freeSmr`, { zone: z.name });
   }
 
+  /** A class for a zone with hooks on a keg that may have several. */
+  function sharedClass(Alone: new (d: ZoneDefinition, place: ZonePlace) => Zone): typeof Alone {
+    return class SharedHookedZone extends Alone {
+      override free(p: number, arg?: unknown): void {
+        // Of another zone: the slow path's checks say so.
+        if (p !== 0 && slow.quickMark(this, p) === 0) items.check(this, p);
+        super.free(p, arg);
+      }
+    };
+  }
+
   /** A class that notes where its items come from: see sites.ts. */
   function trackedClass(Untracked: new (d: ZoneDefinition, place: ZonePlace) => Zone, sample: number): typeof Untracked {
     return class TrackedZone extends Untracked {
@@ -363,8 +461,15 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     const zero = (flags & FLAG_ZERO) !== 0;
     if (definition.counting !== null) return new CountingZone(definition, place, definition.counting);
     const hooked = ctor !== null || dtor !== null || zero;
-    if (sample > 0) return new (trackedClass(hooked ? hookedClass(ctor, dtor, zero) : PlainZone, sample))(definition, place);
+    const shared = place.zoneAt !== 0;
+    if (sample > 0 || (hooked && shared)) {
+      let Made: new (d: ZoneDefinition, at: ZonePlace) => Zone = hooked ? hookedClass(ctor, dtor, zero) : PlainZone;
+      if (shared) Made = hooked ? sharedClass(Made) : SharedKegZone;
+      return new (sample > 0 ? trackedClass(Made, sample) : Made)(definition, place);
+    }
     if (hooked) return new (hookedClass(ctor, dtor, zero))(definition, place);
+    if (shared) return new SharedKegZone(definition, place);
+    if ((flags & FLAG_CACHE) !== 0) return new CacheZone(definition, place);
     return (flags & FLAG_UNCHECKED) !== 0 ? new UncheckedZone(definition, place) : new PlainZone(definition, place);
   }
 

@@ -233,7 +233,7 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
     // No buckets: a hook has closed or destroyed the zone, or its init or fini is running, which hides them. Or somebody waits
     // for an item, or too many are out: within everybody's reach with it.
     if (z.closed || z.inHook > 0 || caches.isScarce(z.zone)) {
-      if (caches.giveSingle(z, p) !== OK) return false;
+      if ((z.closed ? caches.putBack(z, p) : caches.giveSingle(z, p)) !== OK) return false;
       if (!z.closed) core.queue.wake(z.zone);
       return true;
     }
@@ -260,7 +260,9 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
   function quickMark(z: Zone, p: number): number {
     if (!z.checks || (p | 0) !== p || (p - LOW) >>> 0 >= SPAN) return 0;
     const e = ((p >>> 12) << 2) + PT;
-    return i32[e] === z.tag && (p & z.unitMask) === 0 ? (i32[e + PTE_DELTA] + (p >> z.shift)) | 0 : 0;
+    if (i32[e] !== z.tag || (p & z.unitMask) !== 0) return 0;
+    const m = (i32[e + PTE_DELTA] + (p >> z.shift)) | 0;
+    return z.zoneAt === 0 || u8[m + z.zoneAt] === z.zoneIndex ? m : 0;
   }
 
   /** Claims another worker's item for being freed, as {@link Items.claim} does. @returns false when that is to say what is wrong. */

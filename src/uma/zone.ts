@@ -144,6 +144,8 @@ export interface ZonePlace {
   readonly unitMask: number;
   readonly rsize: number;
   readonly supplier: PageSupplier;
+  readonly zoneAt: number;
+  readonly zoneIndex: number;
 }
 
 /** What zones need of the parts above them. */
@@ -156,6 +158,8 @@ export interface ZoneServices {
   /** Completes what a lock out of reach has cut short: intent frames, closings. */
   finishCut(): void;
   prealloc(z: Zone, count: number): void;
+  /** @throws UmaError ERR_UMA_OPTION for what has no meaning in a zone without slabs. */
+  refuseCache(z: Zone, what: string): void;
   /** Memory may be low by now. */
   relieve(): void;
   destroy(z: Zone, options: DestroyOptions): LeakReport;

@@ -131,7 +131,19 @@ export function miniWorld(options: MiniOptions): MiniWorld {
   options.setUp?.(attachments.slice(0, observer), attachments[observer] as Attachment);
   const places = attachments.map(({ zones }) =>
     zones.map(
-      (z) => z && { id: z.id, zone: z.zone, keg: z.keg, line: z.line, tag: z.tag, shift: z.shift, rsize: z.rsize, unitMask: unitMaskOf(z) },
+      (z) =>
+        z && {
+          id: z.id,
+          zone: z.zone,
+          keg: z.keg,
+          line: z.line,
+          tag: z.tag,
+          shift: z.shift,
+          rsize: z.rsize,
+          unitMask: unitMaskOf(z),
+          zoneAt: z.zoneAt,
+          zoneIndex: z.zoneIndex,
+        },
     ),
   );
 

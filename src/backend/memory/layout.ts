@@ -221,8 +221,10 @@ export const INTENT_NONE = 0;
 export const INTENT_SLAB = 1;
 /** Pages on their way into a pool: they go back to the heap if the worker dies. */
 export const INTENT_PAGE = 2;
-/** An empty bucket (in HEADER, as a position) on its way from a depot to the pool. */
+/** A bucket in hand (in HEADER, as a position): empty on its way to the pool, or with items that pass the gate of the zone in ZONE. */
 export const INTENT_BUCKET = 3;
+/** Items that the zone counts (ITEMS) on account of this frame beyond those in the bucket: being imported or released. */
+export const INTENT_SURPLUS: number = INTENT_PAGES;
 /** A span between an arena and its source. The frame's words are named SPAN_…; the first three are the others' names for them. */
 export const INTENT_SPAN = 4;
 /** The arena that imports or releases; its source (word index of an arena, −1 = functions of the user's, −2 = which were called). */
@@ -300,7 +302,7 @@ export const BUCKET_NEXT = 2;
 export const BUCKET_ZONE = 3;
 /** SMR: the write sequence that must have been read by all before its items are reused. */
 export const BUCKET_SEQ = 4;
-/** Secondary zones: how many of its items have been through zinit. */
+/** In an intent frame: how many of its items, from the first on, are the zone's (through its zoneInit, not through zoneFini). */
 export const BUCKET_INITED = 5;
 
 /** `SP` of a line without an alloc bucket: reads as empty. With TOP = 0 it reads as full, too. */
@@ -376,6 +378,12 @@ export const ZONE_LIMBO_TAIL = 51;
 export const ZONE_LIMBO_COUNT = 52;
 /** Where what is built on the zone begins (a map's table); stored by compare-exchange. */
 export const ZONE_ROOT = 53;
+/** Which hooks it has now (setters may add to HOOKS, which is what openers must agree on). Under the keg's lock. */
+export const ZONE_HOOKS_NOW = 54;
+/** The flags of the definition, which all openers must agree on; FLAGS may be changed by setters. */
+export const ZONE_FLAGS_DEFINED = 55;
+/** Its place in the keg's list of zones; what the zone bytes of its items say. 0 = the primary. */
+export const ZONE_INDEX = 56;
 /** Zones with handles: above every generation that any item of the zone has had. Raised by Atomics only; wraps. */
 export const ZONE_GENERATION = 60;
 /** UTF-8 name: length in bytes, then the bytes. */
@@ -416,11 +424,16 @@ export const KEG_PAGES = 19;
 export const KEG_ZONE = 20;
 /** Items that were free in the slabs at the last tick. */
 export const KEG_FREE_SEEN = 21;
+/** Kegs that may have secondary zones: distance from an item's mark to its zone byte (which zone it is out to); 0 = no zone bytes. */
+export const KEG_ZONE_AT = 22;
 /** Lists of slabs: wholly free, wholly taken, and partly free in eight bins by the share that is free (fullest first). */
 export const KEG_LIST_FREE = 32;
 export const KEG_LIST_TAKEN = 33;
 export const KEG_LIST_PARTIAL = 34;
 export const KEG_PARTIAL_BINS = 8;
+/** Zones of the keg (records) by ZONE_INDEX, the primary first; 0 = none. Under the control lock. */
+export const KEG_ZONES = 64;
+export const KEG_MOST_ZONES = 32;
 
 /* ── Slab header ────────────────────────────────────────────────────────────────────────────────────────────────────────── */
 

@@ -97,7 +97,7 @@ export function createThrift(
         if (z.closed || z.inHook > 0) continue;
         // What this worker caches of a class that lies mostly idle only keeps its slabs from becoming whole.
         if (i32[z.keg + KEG_FREE] * 2 > i32[z.keg + KEG_ITEMS]) caches.drainLine(z.zone, z.keg, z.line);
-        if (i32[z.zone + ZONE_DEPOT_ITEMS] > 0) caches.drainDepot(z.zone, z.keg, 0);
+        if (i32[z.zone + ZONE_DEPOT_ITEMS] > 0) caches.drainDepot(z.zone, z.keg, 0, z);
         if (i32[z.keg + KEG_LIST_FREE] === 0) continue;
         given += kegs.shrink(z, 0);
         bound(z.zone, z.keg);
