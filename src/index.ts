@@ -41,15 +41,9 @@ export {
 } from "./uma/typed/define.ts";
 export type { FieldType, Handle, Item, Scalar } from "./uma/typed/field.ts";
 export type { Handles } from "./uma/typed/handles.ts";
-export {
-  type ObjectLeakReport,
-  type ObjectZone,
-  type ObjectZoneDefinition,
-  type ObjectZoneOptions,
-  type ObjectZoneStatistics,
-  createObjectZone,
-  defineObjectZone,
-} from "./uma/typed/object-zone.ts";
+export { type ObjectZoneDefinition, type ObjectZoneOptions, defineObjectZone } from "./uma/typed/object-definition.ts";
+export type { ObjectLeakReport } from "./uma/typed/object-tracking.ts";
+export { type ObjectZone, type ObjectZoneStatistics, createObjectZone } from "./uma/typed/object-zone.ts";
 export { bool, enumOf, f32, f64, i16, i32, i64, i8, ref, u16, u32, u64, u8 } from "./uma/typed/scalars.ts";
 export { type Fields, type InputFields, type PlainFields, type Struct, array, struct } from "./uma/typed/struct.ts";
 export { type TextOptions, text } from "./uma/typed/text.ts";

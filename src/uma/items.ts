@@ -9,6 +9,7 @@ import type { Floor } from "../backend/memory/floor.ts";
 import {
   KEG_IPERS,
   KEG_RSIZE,
+  KEG_SHIFT,
   KEG_TAG,
   KEG_ZONE,
   KEG_ZONES,
@@ -51,6 +52,10 @@ export interface Items {
   adopt(z: ItemZone, p: number): boolean;
   /** Slot that owns the item: 0 = free, 1 … 126, 127 = its owner is dead. */
   ownerOf(z: ItemZone, p: number): number;
+  /** The slab in whose pages the address lies; 0 = none. */
+  slabAt(p: number): number;
+  /** The zone (record) that the item at this address belongs to; 0 = none. */
+  whose(p: number): number;
   /** The zone (record) that an item of the keg with this mark is out to. */
   zoneOf(keg: number, mark: number): number;
   /** Name in a zone's record. */
@@ -66,6 +71,19 @@ export function createItems(floor: Floor, slabs: Slabs): Items {
   function nameIn(zone: number): string {
     const start = (zone + ZONE_NAME) << 2;
     return decoder.decode(u8.slice(start, start + i32[zone + ZONE_NAME_LENGTH]) as Uint8Array<ArrayBuffer>);
+  }
+
+  function slabAt(p: number): number {
+    if (!Number.isInteger(p) || p < heapStart || p >= heapEnd) return 0;
+    const entry = ((p >>> PAGE_SHIFT) << 2) + pageTable;
+    return i32[entry + PTE_TAG] === 0 ? 0 : i32[entry + PTE_SLAB];
+  }
+
+  function whose(p: number): number {
+    const slab = slabAt(p);
+    if (slab === 0) return 0;
+    const keg = i32[slab + SLAB_KEG];
+    return zoneOf(keg, slabs.markOf(p, i32[keg + KEG_SHIFT]));
   }
 
   function check(z: ItemZone, p: number): number {
@@ -170,5 +188,5 @@ export function createItems(floor: Floor, slabs: Slabs): Items {
     return Atomics.load(u8, check(z, p)) & ~MARK_BUSY;
   }
 
-  return { zoneOf, check, claim, claimFor, freeAlready, transfer, adopt, ownerOf, nameIn };
+  return { zoneOf, check, claim, claimFor, freeAlready, transfer, adopt, ownerOf, nameIn, slabAt, whose };
 }

@@ -77,7 +77,7 @@ function makeCellsClass(
 ): new () => Cells<unknown> & { item: number; refuses(values: unknown): string | null } {
   const stride = element.size;
   const label = `${where}[]`;
-  const ElementClass = makeCursorClass([{ name: ELEMENT, type: element, offset: 0 }], memory, label, false);
+  const ElementClass = makeCursorClass([{ name: ELEMENT, type: element, offset: 0 }], memory, label, memory.livePart);
   const bound = element.accessors(memory, 0, 0, label);
 
   return class ArrayCells {

@@ -33,9 +33,14 @@ interface Copied {
 /**
  * Makes the class of cursors over `parts`.
  * @param where - name of the struct, for errors; "" for an item itself.
- * @param checked - whether each access asks first whether the item is alive (debug zones; the item itself only).
+ * @param live - debug zones: what each access asks first, whether the item is alive; null: it does not.
  */
-export function makeCursorClass(parts: readonly Part[], memory: FieldMemory, where: string, checked: boolean): new () => AnyCursor {
+export function makeCursorClass(
+  parts: readonly Part[],
+  memory: FieldMemory,
+  where: string,
+  live: ((address: number) => void) | null,
+): new () => AnyCursor {
   const makers: (() => object)[] = [];
   const accessors = new Map<string, Accessors<unknown>>();
 
@@ -87,7 +92,7 @@ export function makeCursorClass(parts: readonly Part[], memory: FieldMemory, whe
   for (const { name, type, offset } of parts) {
     const plain = type.accessors(memory, offset, makers.length, join(where, name));
     if (plain.inner !== null) makers.push(plain.inner);
-    const { get, set } = checked && memory.live !== null ? guarded(plain, memory, join(where, name)) : plain;
+    const { get, set } = live === null ? plain : guarded(plain, memory, join(where, name), live);
     accessors.set(name, plain);
     Object.defineProperty(ItemCursor.prototype, name, { get, set, enumerable: true, configurable: false });
   }
@@ -95,8 +100,12 @@ export function makeCursorClass(parts: readonly Part[], memory: FieldMemory, whe
 }
 
 /** Accessors of debug zones: the item must be alive, and what is stored must survive the storing. */
-function guarded(plain: Accessors<unknown>, memory: FieldMemory, where: string): Pick<Accessors<unknown>, "get" | "set"> {
-  const live = memory.live as (item: number) => void;
+function guarded(
+  plain: Accessors<unknown>,
+  memory: FieldMemory,
+  where: string,
+  live: (address: number) => void,
+): Pick<Accessors<unknown>, "get" | "set"> {
   return {
     get(this: Cursor): unknown {
       live(this.item);

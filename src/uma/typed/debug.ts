@@ -10,7 +10,7 @@
  * reported once, the item is put in order again, and an allocation that met it has failed.
  */
 import { UmaCorruptionError, UmaError } from "../../backend/memory/errors.ts";
-import { MARK_FREE } from "../../backend/memory/layout.ts";
+import { KEG_RSIZE, MARK_FREE, SLAB_START } from "../../backend/memory/layout.ts";
 import type { Core } from "../core.ts";
 import type { Hooks, Views } from "../hooks.ts";
 import type { ItemZone } from "../items.ts";
@@ -29,6 +29,8 @@ export interface Debugging {
   wrap(hooks: Hooks): Hooks;
   /** Throws when `item` is no allocated item of the zone. */
   readonly live: (item: number) => void;
+  /** The same for an address inside an item. */
+  readonly livePart: (address: number) => void;
 }
 
 /**
@@ -123,5 +125,11 @@ export function createDebugging(core: Core, z: DebugZone, offset: number, zero: 
     });
   }
 
-  return { wrap, live };
+  function livePart(address: number): void {
+    const slab = items.slabAt(address);
+    const within = slab === 0 ? 0 : (address - i32[slab + SLAB_START]) % i32[z.keg + KEG_RSIZE];
+    live(address - within);
+  }
+
+  return { wrap, live, livePart };
 }

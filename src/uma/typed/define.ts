@@ -193,10 +193,16 @@ function fieldMemory(core: Core, zone: string, debugging: Debugging | null): Fie
     u64: new BigUint64Array(buffer, 0, buffer.byteLength >>> 3),
     zone,
     live: debugging === null ? null : debugging.live,
+    livePart: debugging === null ? null : debugging.livePart,
     refusesReference: (to, item) => {
       if (debugging === null) return Number.isInteger(item) ? null : `${String(item)} is no address`;
       const target = core.open.find((z) => z !== undefined && !z.closed && z.name === to);
-      if (target === undefined) return null;
+      // A thread that has not opened the zone sees from the address at least whose the item is.
+      if (target === undefined) {
+        const whose = items.whose(item);
+        if (whose === 0) return `${String(item)} is no address of an item`;
+        return items.nameIn(whose) === to ? null : `${item} lies in zone "${items.nameIn(whose)}", not in "${to}"`;
+      }
       try {
         return core.floor.cells.u8[items.check(target, item)] === 0 ? `the item ${item} of zone "${to}" is free` : null;
       } catch (error) {
@@ -209,7 +215,8 @@ function fieldMemory(core: Core, zone: string, debugging: Debugging | null): Fie
 /** The user's hooks take cursors; a nested call of the same hook (a ctor that allocates from its own zone) gives it back where it was. */
 function withCursors(type: Struct<Fields>, memory: FieldMemory, hooks: Hooks): Hooks {
   type OnCursor<R> = (p: AnyCursor, arg?: unknown) => R;
-  const ItemView = makeCursorClass(type.parts, memory, "", false);
+  // In init and fini an item is free, and the hook may do with it what it likes.
+  const ItemView = makeCursorClass(type.parts, { ...memory, livePart: null }, "", null);
 
   function onCursor<R>(hook: OnCursor<R>): (item: number, arg: unknown) => R {
     const p = new ItemView();

@@ -52,6 +52,8 @@ export interface FieldMemory {
   readonly zone: string;
   /** Debug zones: throws when the item at this address is free. null elsewhere. */
   readonly live: ((item: number) => void) | null;
+  /** Debug zones: throws when the item around this address is free. null elsewhere, and in hooks. */
+  readonly livePart: ((address: number) => void) | null;
   /** Debug zones: why `item` is no allocated item of the zone of that name; null when it is one. */
   readonly refusesReference: (zone: string, item: number) => string | null;
 }

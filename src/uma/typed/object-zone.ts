@@ -13,44 +13,8 @@
  */
 import { UmaCorruptionError, UmaError, optionError } from "../../backend/memory/errors.ts";
 import type { Argument } from "./handles.ts";
-
-/** @typeParam A - what `ctor` takes; `alloc` asks for it. */
-export interface ObjectZoneOptions<T extends object, A = unknown> {
-  /** Makes an object; it must be extensible. */
-  readonly create: () => T;
-  /** Once for each object, after create. @returns false to refuse. */
-  readonly init?: (object: T) => boolean | void;
-  /** On every allocation. @returns false to refuse: alloc fails, and the object stays free. */
-  readonly ctor?: (object: T, arg: A) => boolean | void;
-  /** Another name for ctor. */
-  readonly reset?: (object: T, arg: A) => boolean | void;
-  /** On every free. */
-  readonly dtor?: (object: T) => void;
-  /** Once for each object when the zone lets it go. */
-  readonly fini?: (object: T) => void;
-  /** Objects that may exist at a time; 0 = no limit. */
-  readonly limit?: number;
-  /** Free objects that are kept at most; further ones are let go. Default: all. A bound makes each free count what is free. */
-  readonly maxFree?: number;
-  /** Objects to make at once. */
-  readonly prealloc?: number;
-  /** Remember where each object was allocated, for the leak report. Slow. */
-  readonly track?: boolean;
-}
-
-/** A checked definition; make one with {@link defineObjectZone}. */
-export interface ObjectZoneDefinition<T extends object, A = unknown> {
-  readonly name: string;
-  readonly create: () => T;
-  readonly init: ((object: T) => boolean | void) | null;
-  readonly ctor: ((object: T, arg: A) => boolean | void) | null;
-  readonly dtor: ((object: T) => void) | null;
-  readonly fini: ((object: T) => void) | null;
-  readonly limit: number;
-  readonly maxFree: number;
-  readonly prealloc: number;
-  readonly track: boolean;
-}
+import { MOST, type ObjectZoneDefinition, type ObjectZoneOptions, defineObjectZone } from "./object-definition.ts";
+import { type AnyObjectZone, type ObjectLeakReport, tracked } from "./object-tracking.ts";
 
 export interface ObjectZoneStatistics {
   readonly name: string;
@@ -64,14 +28,6 @@ export interface ObjectZoneStatistics {
   /** Objects ever made, and let go. */
   readonly created: number;
   readonly dropped: number;
-}
-
-/** What is out of an object zone. */
-export interface ObjectLeakReport {
-  readonly zone: string;
-  readonly outstanding: number;
-  /** Where they were allocated, most first; only for zones with `track`. */
-  readonly sites: readonly { readonly site: string; readonly count: number }[];
 }
 
 export interface ObjectZone<T extends object, A = unknown> {
@@ -100,9 +56,6 @@ export interface ObjectZone<T extends object, A = unknown> {
   [Symbol.dispose](): void;
 }
 
-const MOST = 0x7fffffff;
-/** Frames of a call stack that a leak report shows. */
-const SITE_FRAMES = 3;
 /** Under this key an object carries its zone's number while it is out, the next free one (null: the last) while it is free. */
 const LINK: unique symbol = Symbol("zalloc");
 
@@ -111,43 +64,6 @@ interface Linked {
 }
 
 let zones = 0;
-
-/**
- * Defines a zone of objects.
- * @throws UmaError ERR_UMA_OPTION naming the option and what is allowed.
- */
-export function defineObjectZone<T extends object, A = unknown>(
-  name: string,
-  options: ObjectZoneOptions<T, A>,
-): ObjectZoneDefinition<T, A> {
-  if (typeof name !== "string" || name === "") throw optionError("name", name, "a string");
-  if (typeof options !== "object" || options === null) throw optionError("options", options, "an object with at least { create }", name);
-  if (typeof options.create !== "function") throw optionError("create", options.create, "a function that makes an object", name);
-  for (const hook of ["init", "ctor", "reset", "dtor", "fini"] as const) {
-    if (options[hook] !== undefined && typeof options[hook] !== "function") throw optionError(hook, options[hook], "a function", name);
-  }
-  if (options.ctor !== undefined && options.reset !== undefined) throw optionError("reset", options.reset, "left out, with ctor", name);
-  for (const count of ["limit", "maxFree", "prealloc"] as const) {
-    const given = options[count];
-    if (given !== undefined && (!Number.isInteger(given) || given < 0 || given > MOST))
-      throw optionError(count, given, `an integer from 0 to ${MOST}`, name);
-  }
-  if (options.track !== undefined && typeof options.track !== "boolean") throw optionError("track", options.track, "true or false", name);
-  const { limit = 0, maxFree = MOST, prealloc = 0 } = options;
-  if (limit > 0 && prealloc > limit) throw optionError("prealloc", prealloc, `at most the limit, ${limit}`, name);
-  return Object.freeze({
-    name,
-    create: options.create,
-    init: options.init ?? null,
-    ctor: options.ctor ?? options.reset ?? null,
-    dtor: options.dtor ?? null,
-    fini: options.fini ?? null,
-    limit,
-    maxFree,
-    prealloc,
-    track: options.track ?? false,
-  });
-}
 
 /**
  * Makes a zone of objects for this thread.
@@ -164,18 +80,6 @@ export function createObjectZone<T extends object, A>(
   const zone = definition.track ? tracked(new ZoneClass()) : new ZoneClass();
   zone.prealloc(definition.prealloc);
   return zone as unknown as ObjectZone<T, A>;
-}
-
-/** The zone as its class has it: arguments untyped. */
-interface AnyObjectZone<T extends object> {
-  readonly name: string;
-  alloc(arg?: unknown): T;
-  tryAlloc(arg?: unknown): T | null;
-  free(object: T): void;
-  acquire(arg?: unknown): T;
-  release(object: T): void;
-  prealloc(count: number): void;
-  leaks(): ObjectLeakReport;
 }
 
 function makeClass<T extends object, A>(definition: ObjectZoneDefinition<T, A>): new () => AnyObjectZone<T> {
@@ -410,48 +314,6 @@ function makeClass<T extends object, A>(definition: ObjectZoneDefinition<T, A>):
   }
 
   return ObjectZoneOf;
-}
-
-/** The zone with its methods replaced by ones that remember where each object was allocated. */
-function tracked<T extends object>(zone: AnyObjectZone<T>): AnyObjectZone<T> {
-  const sites = new Map<T, string>();
-  const untracked = Object.getPrototypeOf(zone) as AnyObjectZone<T>;
-
-  function remember(object: T | null): T | null {
-    if (object !== null) sites.set(object, site());
-    return object;
-  }
-  function trackedAlloc(arg?: unknown): T {
-    return remember(untracked.alloc.call(zone, arg)) as T;
-  }
-  function trackedFree(object: T): void {
-    untracked.free.call(zone, object);
-    sites.delete(object);
-  }
-  return Object.assign(zone, {
-    alloc: trackedAlloc,
-    acquire: trackedAlloc,
-    tryAlloc: (arg?: unknown) => remember(untracked.tryAlloc.call(zone, arg)),
-    free: trackedFree,
-    release: trackedFree,
-    leaks: (): ObjectLeakReport => {
-      const counts = new Map<string, number>();
-      for (const where of sites.values()) counts.set(where, (counts.get(where) ?? 0) + 1);
-      const listed = [...counts].map(([where, count]) => ({ site: where, count })).sort((a, b) => b.count - a.count);
-      return { ...untracked.leaks.call(zone), sites: listed };
-    },
-  });
-}
-
-/** The frames of the caller of alloc: the first few outside this file's functions. */
-function site(): string {
-  const stack = new Error("allocated here").stack ?? "";
-  const frames = stack.split("\n").filter((line) => /^\s*at |@/.test(line));
-  // This function, remember, and the tracking alloc.
-  return frames
-    .slice(3, 3 + SITE_FRAMES)
-    .map((line) => line.trim().replace(/^at /, ""))
-    .join(" < ");
 }
 
 function misplaced(zone: string, object: object | null | undefined, live: number): UmaError {

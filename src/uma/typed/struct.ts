@@ -89,7 +89,7 @@ export function struct<const F extends Fields>(fields: F): Struct<F> {
     hash: hashOf(signature),
     parts,
     accessors(memory: FieldMemory, offset: number, index: number, where: string): Accessors<FieldsOf<F>> {
-      const Nested = makeCursorClass(parts, memory, where, false);
+      const Nested = makeCursorClass(parts, memory, where, memory.livePart);
       const bound = new Map(parts.map((part) => [part.name, part.type.accessors(memory, part.offset, 0, `${where}.${part.name}`)]));
       return {
         get(this: Cursor): FieldsOf<F> {

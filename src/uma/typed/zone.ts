@@ -103,7 +103,7 @@ export function dressTyped<F extends Fields>(
   memory: FieldMemory,
   walk: (from: number) => Walk,
 ): Zone & Omit<Typed<string, F, unknown, unknown>, "alloc" | "tryAlloc" | "free"> {
-  const ItemView = makeCursorClass(type.parts, memory, "", true) as new () => AnyCursor & View<string, F>;
+  const ItemView = makeCursorClass(type.parts, memory, "", memory.live) as new () => AnyCursor & View<string, F>;
   const flyweight = new ItemView();
   const { live } = memory;
 

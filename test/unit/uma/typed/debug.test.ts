@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { defineZone, f64, ref, struct, text, u32, u8, Uma, UmaCorruptionError } from "../../../../src/index.ts";
+import { array, defineZone, f64, ref, struct, text, u16, u32, u8, Uma, UmaCorruptionError } from "../../../../src/index.ts";
 
 const MiB = 2 ** 20;
 const Owner = defineZone("owner", { size: 16 });
@@ -131,6 +131,99 @@ describe("a debug zone", () => {
     p.owner = 0;
     expect(p.toObject()).toMatchObject({ tiny: 0, a: 0, owner: 0 });
   });
+});
+
+describe("nested parts of a debug zone's items", () => {
+  const Part = struct({ level: u16, deep: struct({ tiny: u8 }) });
+  const Nested = defineZone("nested", {
+    type: struct({ first: u32, part: Part, parts: array(Part, 3), row: array(u8, 4) }),
+    debug: true,
+    zero: true,
+  });
+
+  test("throw where they stand in a freed item, like the item itself", () => {
+    using uma = Uma.create({ bytes: MiB });
+    const zone = uma.open(Nested);
+    zone.alloc();
+    const item = zone.alloc();
+    const p = zone.view(item);
+    const { part, parts, row } = p;
+    const { deep } = part;
+    deep.tiny = 1;
+    parts.at(2).deep.tiny = 3;
+    row.put(3, 7);
+    expect([part.deep.tiny, parts.at(2).deep.tiny, row.at(3)]).toEqual([1, 3, 7]);
+    zone.free(item);
+    const freed = expect.objectContaining({ code: "ERR_UMA_FREED", value: item });
+    for (const use of [
+      () => part.level,
+      () => (part.level = 1),
+      () => deep.tiny,
+      () => parts.at(2).level,
+      () => (parts.at(1).deep.tiny = 1),
+      () => row.at(0),
+      () => row.put(0, 1),
+      () => parts.toObject(),
+    ]) {
+      expect(use).toThrow(freed);
+    }
+  });
+
+  test("refuse what their fields cannot hold", () => {
+    using uma = Uma.create({ bytes: MiB });
+    const zone = uma.open(Nested);
+    const p = zone.view(zone.alloc());
+    const bad = expect.objectContaining({ code: "ERR_UMA_VALUE", zone: "nested" });
+    for (const use of [
+      () => (p.part.level = 65_536),
+      () => (p.part.deep.tiny = -1),
+      () => (p.parts.at(1).level = 0.5),
+      () => p.row.put(1, 256),
+      () => p.row.set([1, 2, 3, 256]),
+      () => p.set({ part: { level: 70_000 } }),
+    ]) {
+      expect(use).toThrow(bad);
+    }
+    expect(p.toObject()).toEqual({
+      first: 0,
+      part: { level: 0, deep: { tiny: 0 } },
+      parts: Array(3).fill({ level: 0, deep: { tiny: 0 } }),
+      row: [0, 0, 0, 0],
+    });
+  });
+
+  test("are open to all hooks, also to those that run while the item is free", () => {
+    using uma = Uma.create({ bytes: MiB });
+    const seen: string[] = [];
+    const zone = uma.open(
+      defineZone("hooked", {
+        type: struct({ part: Part, row: array(u8, 2) }),
+        debug: true,
+        init: (p) => void (p.part.deep.tiny = 5),
+        ctor: (p) => void p.row.put(1, p.part.deep.tiny),
+        dtor: (p) => void seen.push(`dtor ${p.row.at(1)}`),
+        fini: (p) => void seen.push(`fini ${p.part.deep.tiny}`),
+      }),
+    );
+    zone.free(zone.alloc());
+    zone.reclaim();
+    expect(seen.slice(0, 2)).toEqual(["dtor 5", "fini 5"]);
+  });
+});
+
+test("a reference to the wrong zone is refused also by a thread that has not opened the right one", () => {
+  using uma = Uma.create({ bytes: MiB });
+  const zone = uma.open(defineZone("referring", { type: struct({ owner: ref("elsewhere") }), debug: true, zero: true }));
+  const stranger = uma.open(defineZone("strangers", { size: 16 })).alloc();
+  const elsewhere = uma.open(defineZone("elsewhere", { size: 16 }));
+  const item = elsewhere.alloc();
+  elsewhere.close();
+  const p = zone.at(zone.alloc());
+  p.owner = item;
+  expect(p.owner).toBe(item);
+  expect(() => (p.owner = stranger as number)).toThrow(expect.objectContaining({ code: "ERR_UMA_VALUE" }));
+  expect(() => (p.owner = stranger as number)).toThrow(/zone "strangers", not in "elsewhere"/);
+  expect(() => (p.owner = 12)).toThrow(/no address/);
 });
 
 test("zones without debug do not pay: their items have nothing behind them", () => {

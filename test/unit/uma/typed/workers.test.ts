@@ -119,6 +119,36 @@ test("two threads that count across the end of the generations give out no handl
   expect([...seen].filter((handle) => zone.get(handle) !== 0)).toEqual([]);
 });
 
+test("a walk meets each item that stays, in order and once, while another thread allocates and frees", async () => {
+  const zone = uma.open(Shot);
+  expect(await ask("spray", 200_000)).toBe("spraying");
+  const mine = Array.from({ length: 500 }, (_, n) => {
+    const item = zone.alloc();
+    zone.at(item).x = n + 1;
+    return item;
+  });
+  const done = once(worker, "message");
+  for (let walk = 0; walk < 50; walk++) {
+    const met: number[] = [];
+    let last = 0;
+    for (let from = 0; ; ) {
+      from = zone.forEach(
+        (p, item) => {
+          if (item <= last) throw new Error(`${item} after ${last}`);
+          last = item;
+          if (p.x > 0) met.push(p.x);
+        },
+        { from, items: 97 },
+      );
+      if (from === 0) break;
+    }
+    expect(met.sort((a, b) => a - b)).toEqual(mine.map((_, n) => n + 1));
+  }
+  await done;
+  for (const item of mine) zone.free(item);
+  expect(zone.stats().used).toBe(0);
+});
+
 test("a handle outlives the worker that made it, as its item does", async () => {
   uma.open(Token);
   uma.open(Shot);
