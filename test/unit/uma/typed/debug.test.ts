@@ -200,7 +200,7 @@ describe("nested parts of a debug zone's items", () => {
         type: struct({ part: Part, row: array(u8, 2) }),
         debug: true,
         init: (p) => void (p.part.deep.tiny = 5),
-        ctor: (p) => void p.row.put(1, p.part.deep.tiny),
+        ctor: (p) => p.row.put(1, p.part.deep.tiny),
         dtor: (p) => void seen.push(`dtor ${p.row.at(1)}`),
         fini: (p) => void seen.push(`fini ${p.part.deep.tiny}`),
       }),
