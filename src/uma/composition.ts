@@ -6,6 +6,7 @@ import type { Core } from "./core.ts";
 import { createLimbo } from "./limbo.ts";
 import { createLimits } from "./limits.ts";
 import { createRecords } from "./records.ts";
+import { createQuantumCaches } from "./quantum-caches.ts";
 import { createReclaim } from "./reclaim.ts";
 import { createRecovery, type Recovery } from "./recovery.ts";
 import { createRegistry, type Registry } from "./registry.ts";
@@ -37,6 +38,8 @@ export function compose(core: Core): Parts {
   const closing: Closing = createClosing(core, records, registry, core.floor.cells.base + SB_DEAD_LINE);
   const census = createCensus(core.floor, records, registry);
   const recovery: Recovery = createRecovery(core, records, registry, closing);
+  // Zones stand on arenas, and the quantum caches of arenas on zones: arenas are there first, and get their caches here.
+  core.arenas.hooks.quantumCache = createQuantumCaches(core, registry);
   core.arenas.hooks.finishFrames = () => recovery.finishOwnFrames();
   const statistics: Statistics = createStatistics(core, records, registry, census);
   const waiting = createWaiting(core, core.queue, services);

@@ -5,6 +5,7 @@
 import type { Floor } from "../backend/memory/floor.ts";
 import { createArenaPages } from "../backend/supplier/arena-pages.ts";
 import type { PageSupplier } from "../backend/supplier/page-supplier.ts";
+import { createRunPages, type RunPages } from "../backend/supplier/run-pages.ts";
 import { type ArenaSystem, createArenas } from "../backend/vmem/arenas.ts";
 import { createHeap, type Heap } from "../backend/vmem/heap.ts";
 import { createCaches, type Caches, type ZoneHandle } from "./cache.ts";
@@ -35,6 +36,8 @@ export interface Core {
   readonly queue: Queue;
   readonly smr: Smr;
   readonly views: Views;
+  /** Pages that stand for runs of arenas. */
+  readonly runs: RunPages;
   /** The default supplier. */
   readonly arenaPages: PageSupplier;
   /** Zones that this thread has open, by id. */
@@ -56,7 +59,9 @@ export function createCore(floor: Floor): Core {
   const pools = createPools(floor, heap);
   const slabs = createSlabs(floor);
   const views = makeViews(floor.cells.buffer);
-  const arenaPages = createArenaPages(floor, heap);
+  const arenas = createArenas(floor, heap);
+  const arenaPages: PageSupplier = createArenaPages(floor, heap, (frame) => runs.giveRun(frame));
+  const runs: RunPages = createRunPages(floor, heap, arenas, arenaPages.free);
   const kegs = createKegs(floor, heap, pools, slabs, views, arenaPages);
   const smr = createSmr(floor);
   const depot = createDepot(floor, smr);
@@ -65,7 +70,7 @@ export function createCore(floor: Floor): Core {
   return {
     floor,
     heap,
-    arenas: createArenas(floor, heap),
+    arenas,
     pools,
     slabs,
     kegs,
@@ -77,6 +82,7 @@ export function createCore(floor: Floor): Core {
     smr,
     views,
     arenaPages,
+    runs,
     open: [],
     unfinished: [],
     closings: [],

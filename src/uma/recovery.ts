@@ -31,6 +31,7 @@ import {
   INTENT_SPAN,
   INTENT_WORDS,
   INTENT_ZONE,
+  KEG_ARENA,
   KEG_FLAGS,
   KEG_HOOKS,
   KEG_MOST_ZONES,
@@ -329,7 +330,8 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   function dispose(item: number, mark: number, value: number, keg: number, report: RecoveryReport | null): void {
     const zone = items.zoneOf(keg, mark);
     const handle = zoneHandle(zone);
-    const left = report === null ? null : leftoversOf(report, items.nameIn(zone));
+    const stands = i32[keg + KEG_ARENA] !== 0;
+    const left = report === null || stands ? null : leftoversOf(report, items.nameIn(zone));
     const mine = mySlot | MARK_BUSY;
     if ((value & MARK_BUSY) !== 0) {
       const whole = handleOf(keg);
@@ -345,7 +347,10 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       return;
     }
     if ((i32[zone + ZONE_FLAGS] & FLAG_FREE_ON_DEATH) === 0) {
-      if (Atomics.compareExchange(u8, mark, value, MARK_ORPHAN) !== value || left === null) return;
+      if (Atomics.compareExchange(u8, mark, value, MARK_ORPHAN) !== value) return;
+      // It stands for a piece of an arena.
+      if (stands && report !== null) report.arenas.push(core.runs.pieceOf(keg, item));
+      if (left === null) return;
       left.kept++;
       if (left.items.length < LISTED_ITEMS) left.items.push(item);
       return;

@@ -426,6 +426,10 @@ export const KEG_ZONE = 20;
 export const KEG_FREE_SEEN = 21;
 /** Kegs that may have secondary zones: distance from an item's mark to its zone byte (which zone it is out to); 0 = no zone bytes. */
 export const KEG_ZONE_AT = 22;
+/** Kegs that serve the quantum caches of an arena: its record and serial, and the quanta that an item stands for. 0 = any other keg. */
+export const KEG_ARENA = 24;
+export const KEG_ARENA_SERIAL = 25;
+export const KEG_PIECE = 26;
 /** Lists of slabs: wholly free, wholly taken, and partly free in eight bins by the share that is free (fullest first). */
 export const KEG_LIST_FREE = 32;
 export const KEG_LIST_TAKEN = 33;
@@ -522,6 +526,8 @@ export const ARENA_WAIT_SEQ = 23;
 export const ARENA_OWN = 26;
 /** Name of the worker that takes a dying arena apart. */
 export const ARENA_CLOSER = 27;
+/** Bit n: pieces of n quanta have been served by a quantum cache. */
+export const ARENA_QCACHE_SIZES = 28;
 /** Numbers. */
 export const ARENA_QUANTUM = 32;
 /** Integers in use, in all spans, in imported spans, the most ever in use. */

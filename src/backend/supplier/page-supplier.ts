@@ -12,6 +12,8 @@ export const SLAB_KMAP = 0x04;
 export const SLAB_PRIV = 0x08;
 export const SLAB_OFFP = 0x10;
 export const SLAB_MALLOC = 0x20;
+/** The page stands for a run of an arena's integers (run-pages.ts). */
+export const SLAB_RUN = 0x100;
 /** Flags that a user's supplier may set beside SLAB_PRIV, which it always has. */
 export const SLAB_USER_MASK = 0xff;
 

@@ -10,6 +10,7 @@ import { UmaError, optionError } from "../memory/errors.ts";
 import type { Floor } from "../memory/floor.ts";
 import {
   ARENA_CLOSER,
+  ARENA_FIRST,
   ARENA_FLAGS,
   ARENA_HASH_ROUND,
   ARENA_HASH_TABLES,
@@ -25,7 +26,9 @@ import {
   ARENA_PAGE_HASH,
   ARENA_PAGE_TAGS,
   ARENA_QCACHE_MAX,
+  ARENA_QCACHE_SIZES,
   ARENA_QUANTUM,
+  ARENA_SEGMENTS,
   ARENA_SERIAL,
   ARENA_SOURCE,
   ARENA_SOURCE_USER,
@@ -40,6 +43,8 @@ import {
   INTENT_PAGE,
   MARK_ORPHAN,
   PAGE_BYTES,
+  PAGE_SHIFT,
+  PTE_TAG,
   SB_ARENAS,
   SB_ARENA_FREE,
   SB_ARENA_SERIAL,
@@ -49,9 +54,14 @@ import {
   SPAN_SIZE,
   SPAN_SOURCE,
   SPAN_START,
+  TAG_KIND,
+  TAG_NEXT,
   TAG_OWNER,
+  TAG_SEGMENT_CACHE,
+  TAG_SHADOW,
   TAG_SPAN,
   TAG_SPAN_IMPORTED,
+  TAG_START,
 } from "../memory/layout.ts";
 import type { Arena, ArenaOptions, ImportOptions } from "./arena.ts";
 import { PROVIDED, type Porter } from "./backing.ts";
@@ -237,9 +247,6 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
       const value = options[key] ?? 0;
       if (!Number.isSafeInteger(value) || value < 0) throw optionError(key, value, "an integer from 0 (none) on", name);
     }
-    if (checked.qcacheMax > 0 && (checked.identifiers || checked.quantum < 16 || checked.quantum > PAGE_BYTES)) {
-      throw optionError("qcacheMax", checked.qcacheMax, `0, or quanta of 16 to ${PAGE_BYTES} of memory: zones hold memory`, name);
-    }
   }
 
   function agree(
@@ -297,6 +304,7 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
       i32[a + ARENA_SERIAL] = serial;
       i32[a + ARENA_SOURCE] = sourceWord(options);
       i32[a + ARENA_CLOSER] = 0;
+      i32[a + ARENA_QCACHE_SIZES] = 0;
       f64.fill(0, (a + ARENA_QUANTUM) >> 1, (a + NUMBERS_END) >> 1);
       f64[(a + ARENA_QUANTUM) >> 1] = checked.quantum;
       f64[(a + ARENA_QCACHE_MAX) >> 1] = checked.qcacheMax;
@@ -500,6 +508,20 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
     return { backing: handle.backing, walked: walkedOf(handle) };
   }
 
+  /** Each run of the quantum caches has its page, which says so. */
+  function verifyRuns(a: number, say: (problem: string) => void): void {
+    const { pageTable } = floor.geometry;
+    // The arena's own check has bounded the list; what it found wrong may still lead astray.
+    let left = i32[a + ARENA_SEGMENTS];
+    for (let tag = i32[a + ARENA_FIRST]; tag > 0 && left > 0; tag = i32[tag + TAG_NEXT], left--) {
+      if (i32[tag + TAG_KIND] !== TAG_SEGMENT_CACHE) continue;
+      const page = i32[tag + TAG_SHADOW];
+      const start = f64[(tag + TAG_START) >> 1];
+      const stands = page > 0 && f64[page >> 3] === start && i32[pageTable + ((page >>> PAGE_SHIFT) << 2) + PTE_TAG] !== 0;
+      if (!stands) say(`arena "${nameAt(a)}": no page stands for the run of caches at ${start}`);
+    }
+  }
+
   function verify(say: (problem: string) => void): number {
     let pages = 0;
     for (const first of [firstArena(), i32[sb + SB_ARENA_FREE]]) {
@@ -510,6 +532,7 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
         if (!live && i32[a + ARENA_SPAN_FIRST] !== 0) say(`the free arena record at ${a} has spans`);
         if (live && i32[a + ARENA_STATE] !== ARENA_STATE_LIVE) say(`arena "${nameAt(a)}" is in state ${i32[a + ARENA_STATE]}`);
         if (live) for (const problem of at(a).verify()) say(problem);
+        if (live) verifyRuns(a, say);
         if (live && i32[a + ARENA_SOURCE] === heap.arena) pages += at(a).stats().mem_import / PAGE_BYTES;
       }
     }

@@ -81,6 +81,20 @@ function isShadowOf(h: ArenaHandle, start: number, shadow: number): boolean {
   return tag !== 0 && i32[tag + TAG_KIND] === TAG_SEGMENT_CACHE && i32[tag + TAG_SHADOW] === shadow;
 }
 
+/** Calls whoever waits: something has come free above the arena. */
+export function stir(h: ArenaHandle): void {
+  const { backing } = h;
+  if (!backing.enter(true)) return;
+  let wake = false;
+  try {
+    wake = callWaiters(h);
+    backing.commit();
+  } finally {
+    backing.leave();
+  }
+  if (wake) backing.wake();
+}
+
 /** Part of a transaction that makes something free: whoever waits is to be woken. */
 export function callWaiters(h: ArenaHandle): boolean {
   const { a } = h.backing;

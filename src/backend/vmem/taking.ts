@@ -18,6 +18,7 @@ import {
   ARENA_WAIT_SEQ,
   TAG_LINK_NEXT,
   TAG_SHADOW,
+  TAG_SEGMENT_BUSY,
   TAG_SEGMENT_CACHE,
   TAG_SIZE,
   TAG_SPAN_IMPORTED,
@@ -26,7 +27,7 @@ import { PROVIDED, PROVIDE_BUSY, type Porter, type SpanInHand } from "./backing.
 import { destroyed, failed, spanError } from "./complaints.ts";
 import { NONE, WANTS_NOTHING, WANTS_TAGS, busyKind } from "./engine.ts";
 import type { ArenaHandle } from "./handle.ts";
-import { type FitOptions, MOST_END, type Request, emptyRequest, fillConstrained, fillPlain, place } from "./request.ts";
+import { type FitOptions, MOST_END, POLICY_INSTANT, type Request, emptyRequest, fillConstrained, fillPlain, place } from "./request.ts";
 import { OVERLAPS } from "./spans.ts";
 
 /** Answer beside NONE: a lock could not be had. */
@@ -89,7 +90,13 @@ function takeElsewhere(h: ArenaHandle, request: Request, kind: number, mayWait: 
   // From here on functions of the user's may run, which may use this handle: the request is copied.
   const r = { ...request };
   let start = NONE;
-  if (h.cache !== null && h.cache.drain()) start = tryTake(h, r, kind, mayWait);
+  if (h.cache !== null) {
+    const drained = h.cache.drain();
+    // What other threads have given back to the cache meanwhile, and what it did not look for.
+    if (isCacheable(r, kind)) start = h.cache.alloc(r.size, mayWait);
+    if (start >= 0) return start;
+    if (drained) start = tryTake(h, r, kind, mayWait);
+  }
   if (start === NONE) start = importFor(h, r, kind, mayWait);
   if (start === NONE && h.reclaim !== null) {
     const { lastFailure } = h;
@@ -99,6 +106,11 @@ function takeElsewhere(h: ArenaHandle, request: Request, kind: number, mayWait: 
     if (start === NONE) start = importFor(h, r, kind, mayWait);
   }
   return start;
+}
+
+/** Whether a quantum cache may serve the request. */
+function isCacheable(r: Request, kind: number): boolean {
+  return kind === TAG_SEGMENT_BUSY && r.frame === 0 && r.plain && r.policy === POLICY_INSTANT && !r.end;
 }
 
 /** Takes from the free segments there are. With `register` a failure asks for a wake-up. */
@@ -114,7 +126,7 @@ function tryTake(h: ArenaHandle, r: Request, kind: number, mayWait: boolean, reg
       want = engine.wants(a, backing.commit);
       // What could not be provided may not be needed: a carve takes two tags at most.
       if (want === WANTS_NOTHING || (tries > 0 && engine.segments.hasTags(a, 2))) {
-        const start = engine.take(a, r, kind, r.frame === 0 ? backing.owner : 0);
+        const start = engine.take(a, r, kind, ownerFor(h, r));
         if (start >= 0) {
           if (r.frame !== 0 || r.shadow !== 0) note(h, r, start);
           backing.commit();
@@ -134,6 +146,11 @@ function tryTake(h: ArenaHandle, r: Request, kind: number, mayWait: boolean, reg
       return NONE;
     }
   }
+}
+
+/** Whose the result is: what is on its way, or stands for a cache's run, has its owner elsewhere. */
+function ownerFor(h: ArenaHandle, r: Request): number {
+  return r.frame === 0 && r.shadow === 0 ? h.backing.owner : 0;
 }
 
 /** Part of the transaction: the result stands where the request says, before it is nobody's. */
@@ -252,7 +269,7 @@ function landAndTake(h: ArenaHandle, porter: Porter, span: SpanInHand, r: Reques
           const free = engine.spans.insert(a, after, span.start, span.size, TAG_SPAN_IMPORTED);
           porter.land(span);
           backing.commit();
-          const owner = r.frame === 0 ? backing.owner : 0;
+          const owner = ownerFor(h, r);
           const at = place(r, span.start, span.size);
           if (at >= 0) {
             engine.segments.carve(a, free, at, r.size, kind, owner);

@@ -326,7 +326,7 @@ describe("an intent frame's pages", () => {
     const uma = makeUma();
     const { floor, heap } = uma.core;
     const { i32 } = floor.cells;
-    const pages = createArenaPages(floor, heap);
+    const pages = createArenaPages(floor, heap, () => true);
     const frame = floor.intents.push(1);
     const address = pages.alloc("any", 3, frame, false);
     expect([i32[frame + INTENT_EXTENT], i32[frame + INTENT_FLAGS]]).toEqual([address, SLAB_KMEM]);

@@ -135,7 +135,8 @@ describe("arenas of a memory", () => {
     const pages = uma.arenas.create("pages", { quantum: 4096, source: uma.arenas.heap, importMin: 16384 });
     uma.arenas.create("leaf", { quantum: 16, source: pages });
     uma.arenas.create("ids", { span: { start: 0, size: 200 }, identifiers: true });
-    const owners = new Int32Array(new SharedArrayBuffer((uma.buffer.byteLength / 16) * 4));
+    uma.arenas.create("small", { span: { start: 0, size: 1100 }, identifiers: true, qcacheMax: 4 });
+    const owners = new Int32Array(new SharedArrayBuffer((uma.buffer.byteLength / 16 + 1400) * 4));
     const workers = [1, 2, 3, 4].map((n) =>
       startWorker("arena-worker.ts", { ticket: uma.ticket(), owners, seed: seed + n, operations: 3000, me: n }),
     );
@@ -143,6 +144,7 @@ describe("arenas of a memory", () => {
       expect(await worker.next()).toEqual({ problems: [] });
       expect(await worker.ended).toBe(0);
     }
+    for (const name of uma.arenas.list()) uma.arenas.open(name).reap();
     for (const name of uma.arenas.list()) expect(uma.arenas.open(name).size("alloc")).toBe(0);
     expect(pages.size("total")).toBe(0);
     expect(uma.verify().problems).toEqual([]);
