@@ -18,6 +18,7 @@ import {
   ARENA_STATE,
   ARENA_STATE_LIVE,
   ARENA_WAITERS,
+  INTENT_FRAMES,
   KEG_ARENA,
   KEG_ARENA_SERIAL,
   KEG_FREE,
@@ -82,7 +83,7 @@ interface Shelf {
 
 export function createQuantumCaches(core: Core, registry: Registry): (arena: ArenaHandle) => QuantumCache {
   const { i32, u8, f64 } = core.floor.cells;
-  const { locks } = core.floor;
+  const { locks, intents } = core.floor;
   const { pageTable } = core.floor.geometry;
   const { slabs, runs } = core;
 
@@ -336,7 +337,8 @@ export function createQuantumCaches(core: Core, registry: Registry): (arena: Are
 
   /** Gives back what this thread and the depot have, asks the others. @returns slabs that went; 0 when a lock was out of reach. */
   function reclaim(zone: Zone): number {
-    if (zone.closed || zone.inHook > 0) return 0;
+    // Slabs that could not be given back stand in frames until a lock is to be had again; there is no room for many.
+    if (zone.closed || zone.inHook > 0 || intents.depth() > INTENT_FRAMES / 2) return 0;
     try {
       return zone.reclaim("drain-cpu").slabs;
     } catch (thrown) {

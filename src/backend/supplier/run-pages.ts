@@ -52,7 +52,10 @@ export function createRunPages(floor: Floor, heap: Heap, arenas: ArenaSystem, fr
       const page = heap.alloc(pages, 0, frame + INTENT_EXTENT);
       if (page <= 0) return page;
       const start = beside(() => takeRun(arena, size, size, locks.hurry === 0, page));
-      return start >= 0 ? page : start === BUSY ? PAGES_BUSY : NO_PAGES;
+      if (start >= 0) return page;
+      // There is nothing to give back but the page: the arena need not be asked.
+      i32[frame + INTENT_FLAGS] = SLAB_KMEM;
+      return start === BUSY ? PAGES_BUSY : NO_PAGES;
     }
 
     // An import function of the user's may run: the zone is kept from it as from a user's supplier.

@@ -64,8 +64,8 @@ describe("quantum caches of a shared arena", () => {
     const arena = uma.arenas.create("a", { quantum, qcacheMax: 16 * quantum, span: { start: run, size: 16 * run } });
     for (let n = 1; n <= 16; n++) {
       const { pieces } = planOf(n, run / quantum);
-      // No more than a ninth of a run is lost to pieces that do not fit.
-      expect((pieces * n * quantum) / run).toBeGreaterThan(0.88);
+      // What is lost is little more than what no whole piece fits in.
+      expect((pieces * n * quantum) / run).toBeGreaterThan(0.85);
       const starts = Array.from({ length: pieces }, () => arena.alloc(n * quantum));
       expect(arena.size("alloc")).toBe(run);
       starts.sort((p, q) => p - q);
@@ -202,14 +202,14 @@ describe("quantum caches of a shared arena", () => {
 
   test("leave requests to the arena when there is no memory for their pages", () => {
     using uma = Uma.create({ bytes: MIB / 2 });
-    const arena = uma.arenas.create("a", { identifiers: true, qcacheMax: 1, span: { start: 0, size: 60 } });
+    const arena = uma.arenas.create("a", { identifiers: true, qcacheMax: 1, span: { start: 0, size: 40 } });
     expect(arena.alloc(1)).toBeGreaterThanOrEqual(0);
     const hoard: number[] = [];
     for (let page = uma.arenas.heap.tryAlloc(4096); page >= 0; page = uma.arenas.heap.tryAlloc(4096)) hoard.push(page);
-    const ids = Array.from({ length: 59 }, () => arena.alloc(1));
+    const ids = Array.from({ length: 39 }, () => arena.alloc(1));
     expect(codeOf(() => arena.alloc(1))).toBe("ERR_VMEM_NOID");
     for (const page of hoard) uma.arenas.heap.free(page, 4096);
-    expect(new Set(ids).size).toBe(59);
+    expect(new Set(ids).size).toBe(39);
   });
 
   test("running out of identifiers is told as that, and reaps identifier caches alone", () => {
@@ -301,7 +301,12 @@ describe("quantum caches and other workers", () => {
     const recovered = uma.watch(keeper.worker, ticket);
     const [first] = await keeper.next<number[]>();
     const mine: number[] = [];
-    for (let id = arena.tryAlloc(1); id >= 0; id = arena.tryAlloc(1)) mine.push(id);
+    // What the keeper has in its cache comes as well, once it has heard that it is wanted.
+    while (mine.length < 253) {
+      const id = arena.tryAlloc(1);
+      if (id >= 0) mine.push(id);
+      else await new Promise((resolve) => setTimeout(resolve, 1));
+    }
     const waiter = startWorker("arena-worker.ts", { ticket: uma.ticket(), waitFor: "ids" });
     expect(await waiter.next()).toBe("waiting");
     while (arena.stats().wait === 0) await new Promise((resolve) => setTimeout(resolve, 1));

@@ -1,0 +1,213 @@
+/**
+ * Records of arenas: how an arena stands in the memory.
+ *
+ * A record is a page: control block, first hash table, first tags. Records stand in a list, under the control lock; a record is
+ * filled in while nobody knows it and enters the list in one transaction, and one that has ended keeps its tags for the next arena.
+ */
+import { UmaError, optionError } from "../memory/errors.ts";
+import type { Floor } from "../memory/floor.ts";
+import {
+  ARENA_CLOSER,
+  ARENA_FLAGS,
+  ARENA_HASH_ROUND,
+  ARENA_HASH_TABLES,
+  ARENA_IDENTIFIERS,
+  ARENA_IMPORT_MIN,
+  ARENA_LIMIT,
+  ARENA_NAME,
+  ARENA_NAME_BYTES,
+  ARENA_NAME_LENGTH,
+  ARENA_NEXT,
+  ARENA_OWN,
+  ARENA_PAGE_HASH,
+  ARENA_PAGE_TAGS,
+  ARENA_QCACHE_MAX,
+  ARENA_QCACHE_SIZES,
+  ARENA_QUANTUM,
+  ARENA_SERIAL,
+  ARENA_SOURCE,
+  ARENA_SOURCE_USER,
+  ARENA_STATE,
+  ARENA_STATE_FREE,
+  ARENA_STATE_LIVE,
+  ARENA_TAG_END,
+  ARENA_TAG_NEXT,
+  INTENT_EXTENT,
+  PAGE_BYTES,
+  SB_ARENAS,
+  SB_ARENA_FREE,
+  SB_ARENA_SERIAL,
+  SB_CONTROL_LOCK,
+  TAG_SPAN,
+} from "../memory/layout.ts";
+import type { ArenaOptions, ImportOptions } from "./arena.ts";
+import type { Engine } from "./engine.ts";
+import type { ArenaHandle } from "./handle.ts";
+import { HASH_FIRST } from "./hash.ts";
+import type { Heap } from "./heap.ts";
+
+/** Options that stand in a record, checked. */
+export interface Checked {
+  readonly quantum: number;
+  readonly identifiers: boolean;
+  readonly qcacheMax: number;
+}
+
+/** Answer of {@link ArenaRecords.enter}: a lock was out of reach. */
+export const BUSY_RECORD = -1;
+/** Numbers of a control block end before this word. */
+const NUMBERS_END = 70;
+
+export interface ArenaRecords {
+  /** The arenas there are, as a list through ARENA_NEXT. */
+  first(): number;
+  nameAt(a: number): string;
+  /** A name as records hold it. @throws UmaError ERR_UMA_OPTION. */
+  encode(name: string): Uint8Array;
+  /** The live arena of that name; 0 = none. */
+  find(name: Uint8Array): number;
+  /** @throws UmaError ERR_VMEM_MISMATCH when the arena was made with other options. */
+  agree(a: number, name: string, options: ArenaOptions, checked: Checked): void;
+  /** What a record says of where an arena with these options imports from. */
+  sourceWord(options: ImportOptions): number;
+  /**
+   * Fills in a record and enters it in the list.
+   * @param frame - intent frame with a page for it, unless one is free.
+   * @returns it; 0 = try again; BUSY_RECORD.
+   */
+  enter(bytes: Uint8Array, options: ArenaOptions, checked: Checked, frame: number): number;
+  hasChildren(a: number): boolean;
+  /** Puts the record of an arena that has ended among the free ones. @returns false when a lock was out of reach. */
+  retire(a: number): boolean;
+}
+
+export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): ArenaRecords {
+  const { i32, u8, f64, base: sb } = floor.cells;
+  const { locks, patienceMs } = floor;
+  const { set, commit } = floor.journal;
+  const CONTROL = sb + SB_CONTROL_LOCK;
+  const encoder = new TextEncoder();
+  const decoder = new TextDecoder();
+
+  function first(): number {
+    return i32[sb + SB_ARENAS];
+  }
+
+  function nameAt(a: number): string {
+    if (a === heap.arena) return "heap";
+    const at = (a + ARENA_NAME) << 2;
+    return decoder.decode(u8.slice(at, at + i32[a + ARENA_NAME_LENGTH]));
+  }
+
+  function encode(name: string): Uint8Array {
+    const bytes = encoder.encode(name);
+    if (bytes.length > ARENA_NAME_BYTES || name === "heap") {
+      throw optionError("name", name, `a string of 1 to ${ARENA_NAME_BYTES} bytes of UTF-8, not "heap"`);
+    }
+    return bytes;
+  }
+
+  function find(name: Uint8Array): number {
+    for (let a = first(); a !== 0; a = i32[a + ARENA_NEXT]) {
+      if (i32[a + ARENA_STATE] === ARENA_STATE_LIVE && hasName(a, name)) return a;
+    }
+    return 0;
+  }
+
+  function hasName(a: number, name: Uint8Array): boolean {
+    if (i32[a + ARENA_NAME_LENGTH] !== name.length) return false;
+    const at = (a + ARENA_NAME) << 2;
+    for (let n = 0; n < name.length; n++) if (u8[at + n] !== name[n]) return false;
+    return true;
+  }
+
+  function agree(a: number, name: string, options: ArenaOptions, checked: Checked): void {
+    const differs = (what: string, here: number, there: number): void => {
+      if (here === there) return;
+      throw new UmaError("ERR_VMEM_MISMATCH", `arena "${name}" exists with another ${what}: ${there} there, ${here} here`, {
+        zone: name,
+        value: there,
+      });
+    };
+    differs("quantum", checked.quantum, f64[(a + ARENA_QUANTUM) >> 1]);
+    differs("qcacheMax", checked.qcacheMax, f64[(a + ARENA_QCACHE_MAX) >> 1]);
+    differs("kind (1 = identifiers)", checked.identifiers ? ARENA_IDENTIFIERS : 0, i32[a + ARENA_FLAGS]);
+    differs("source (record)", sourceWord(options), i32[a + ARENA_SOURCE]);
+  }
+
+  function sourceWord(options: ImportOptions): number {
+    if (options.import !== undefined) return ARENA_SOURCE_USER;
+    return options.source === undefined ? 0 : (options.source as ArenaHandle).backing.a;
+  }
+
+  function enter(bytes: Uint8Array, options: ArenaOptions, checked: Checked, frame: number): number {
+    if (!locks.acquire(CONTROL, patienceMs)) return BUSY_RECORD;
+    try {
+      if (find(bytes) !== 0) return 0;
+      let a = i32[sb + SB_ARENA_FREE];
+      if (a !== 0) {
+        set(sb + SB_ARENA_FREE, i32[a + ARENA_NEXT]);
+      } else {
+        const page = i32[frame + INTENT_EXTENT];
+        if (page === 0) return 0;
+        a = page >>> 2;
+        i32.fill(0, a, a + PAGE_BYTES / 4);
+        i32[a + ARENA_HASH_TABLES] = a + ARENA_PAGE_HASH;
+        i32[a + ARENA_HASH_ROUND] = HASH_FIRST;
+        i32[a + ARENA_TAG_NEXT] = a + ARENA_PAGE_TAGS;
+        i32[a + ARENA_TAG_END] = a + PAGE_BYTES / 4;
+        i32[a + ARENA_OWN] = 1;
+        set(frame + INTENT_EXTENT, 0);
+      }
+      const serial = i32[sb + SB_ARENA_SERIAL] + 1;
+      set(sb + SB_ARENA_SERIAL, serial);
+      i32[a + ARENA_FLAGS] = checked.identifiers ? ARENA_IDENTIFIERS : 0;
+      i32[a + ARENA_SERIAL] = serial;
+      i32[a + ARENA_SOURCE] = sourceWord(options);
+      i32[a + ARENA_CLOSER] = 0;
+      i32[a + ARENA_QCACHE_SIZES] = 0;
+      f64.fill(0, (a + ARENA_QUANTUM) >> 1, (a + NUMBERS_END) >> 1);
+      f64[(a + ARENA_QUANTUM) >> 1] = checked.quantum;
+      f64[(a + ARENA_QCACHE_MAX) >> 1] = checked.qcacheMax;
+      f64[(a + ARENA_LIMIT) >> 1] = options.limit ?? 0;
+      f64[(a + ARENA_IMPORT_MIN) >> 1] = options.importMin ?? 0;
+      i32[a + ARENA_NAME_LENGTH] = bytes.length;
+      u8.set(bytes, (a + ARENA_NAME) << 2);
+      if (options.span !== undefined) engine.spans.insert(a, 0, options.span.start, options.span.size, TAG_SPAN);
+      set(a + ARENA_NEXT, first());
+      set(sb + SB_ARENAS, a);
+      set(a + ARENA_STATE, ARENA_STATE_LIVE);
+      commit();
+      return a;
+    } finally {
+      locks.release();
+    }
+  }
+
+  function hasChildren(a: number): boolean {
+    for (let child = first(); child !== 0; child = i32[child + ARENA_NEXT]) {
+      if (i32[child + ARENA_STATE] !== ARENA_STATE_FREE && i32[child + ARENA_SOURCE] === a) return true;
+    }
+    return a === heap.arena;
+  }
+
+  function retire(a: number): boolean {
+    if (!locks.acquire(CONTROL, patienceMs)) return false;
+    try {
+      let link = sb + SB_ARENAS;
+      while (i32[link] !== a && i32[link] !== 0) link = i32[link] + ARENA_NEXT;
+      if (i32[link] === 0) return true;
+      set(link, i32[a + ARENA_NEXT]);
+      set(a + ARENA_NEXT, i32[sb + SB_ARENA_FREE]);
+      set(sb + SB_ARENA_FREE, a);
+      set(a + ARENA_STATE, ARENA_STATE_FREE);
+      set(a + ARENA_SOURCE, 0);
+      commit();
+      return true;
+    } finally {
+      locks.release();
+    }
+  }
+
+  return { first, nameAt, encode, find, agree, sourceWord, enter, hasChildren, retire };
+}
