@@ -61,7 +61,7 @@ export function createCore(floor: Floor): Core {
   const views = makeViews(floor.cells.buffer);
   const arenas = createArenas(floor, heap);
   const arenaPages: PageSupplier = createArenaPages(floor, heap, (frame) => runs.giveRun(frame));
-  const runs: RunPages = createRunPages(floor, heap, arenas, arenaPages.free);
+  const runs: RunPages = createRunPages(floor, heap, arenas, (zone, frame) => arenaPages.free(zone, frame));
   const kegs = createKegs(floor, heap, pools, slabs, views, arenaPages);
   const smr = createSmr(floor);
   const depot = createDepot(floor, smr);

@@ -76,7 +76,7 @@ export interface ArenaRecords {
    * @returns it; 0 = try again; BUSY_RECORD.
    */
   enter(bytes: Uint8Array, options: ArenaOptions, checked: Checked, frame: number): number;
-  hasChildren(a: number): boolean;
+  readonly hasChildren: (a: number) => boolean;
   /** Puts the record of an arena that has ended among the free ones. @returns false when a lock was out of reach. */
   retire(a: number): boolean;
 }

@@ -46,7 +46,7 @@ export interface ArenaRecovery {
 
 /** What recovery needs of those who know all handles. */
 export interface RecoveryServices {
-  at(a: number): ArenaHandle;
+  readonly at: (a: number) => ArenaHandle;
   /** Ends an arena that has been taken apart. @throws UmaError ERR_VMEM_BUSY. */
   retire(a: number): void;
   /** Runs `work` without looking for frames to complete meanwhile. */

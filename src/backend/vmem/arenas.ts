@@ -275,5 +275,5 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
     return pages;
   }
 
-  return { heap: at(heap.arena), create, open, list, hooks, at, finishFrame: recovery.finishFrame, recover: recovery.recover, verify };
+  return { heap: at(heap.arena), create, open, list, hooks, at, ...recovery, verify };
 }
