@@ -1,0 +1,68 @@
+/**
+ * The patterns in which a hive pours out its bullets. Each is a rule for one bullet: given how far the hive has turned and which
+ * bullet this is, in what direction it flies, how fast, and how its path bends. Hundreds a frame draw a curve.
+ */
+import { CIRCLE, sine } from "./circle.ts";
+import type { PATTERNS } from "./world.ts";
+
+export type Pattern = (typeof PATTERNS)[number];
+
+/** How a bullet leaves its hive: whole numbers, in one object that is filled in again and again. */
+export const launch = {
+  /** 4096 to the circle. */
+  angle: 0,
+  /** Units a second. */
+  speed: 0,
+  /** 1/32 radian a second. */
+  bend: 0,
+  /** Added to the hive's hue, 0 … 63. */
+  tint: 0,
+};
+
+/** The golden angle: bullets that follow each other by it fill the circle evenly. */
+const GOLDEN = 1565;
+
+/**
+ * Fills in {@link launch}.
+ * @param nth - counts the hive's bullets.
+ * @param turn - how far the hive has turned; @param aim - the direction to the ship. 4096 to the circle, both.
+ */
+export function aimBullet(pattern: Pattern, nth: number, arms: number, turn: number, aim: number): void {
+  const arm = nth % arms;
+  const spoke = ((arm * CIRCLE) / arms) | 0;
+  launch.bend = 0;
+  launch.tint = 0;
+  switch (pattern) {
+    case "spiral":
+      launch.angle = turn + spoke;
+      launch.speed = 165;
+      break;
+    case "galaxy": {
+      const depth = (nth * 10_007) % 64;
+      launch.angle = turn + spoke;
+      launch.speed = 150 + depth;
+      launch.bend = 20;
+      launch.tint = depth >> 3;
+      break;
+    }
+    case "rose": {
+      launch.angle = (nth * GOLDEN) % CIRCLE;
+      const petal = Math.abs((100 * sine(((launch.angle - (turn >> 2)) * arms) >> 1)) | 0);
+      launch.speed = 70 + ((petal * 3) >> 1);
+      launch.tint = (petal / 10) | 0;
+      break;
+    }
+    case "braid":
+      // Every other arm turns the other way round.
+      launch.angle = (arm & 1) === 0 ? spoke + turn : spoke - turn;
+      launch.speed = 170;
+      launch.bend = (arm & 1) === 0 ? 10 : -10;
+      launch.tint = (arm & 1) * 12;
+      break;
+    case "fan":
+      launch.angle = aim + (((arm * 2 - arms + 1) * 100) | 0) + ((110 * sine(turn * 3)) | 0);
+      launch.speed = 230;
+      launch.tint = 4 * arm;
+      break;
+  }
+}
