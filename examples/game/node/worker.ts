@@ -2,7 +2,7 @@
 import { PerformanceObserver } from "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import { Uma } from "../../../src/index.ts";
-import { type Orders, work } from "../sim/worker-loop.ts";
+import { type Orders, Shift } from "../sim/worker-loop.ts";
 
 /** What a thread's collector did: how often, and how long it took, milliseconds. */
 export interface Collections {
@@ -24,13 +24,16 @@ observer.observe({ entryTypes: ["gc"] });
 
 const uma = Uma.attach(orders.ticket);
 parentPort?.postMessage("ready");
+const shift = new Shift(uma, orders);
 let frames = 0;
 let from = Number.POSITIVE_INFINITY;
-work(uma, orders, () => {
-  if (++frames === orders.warmUp) from = performance.now();
-});
+while (!shift.isOver) {
+  if (!shift.doFrame()) shift.wait();
+  else if (++frames === orders.warmUp) from = performance.now();
+}
 const until = performance.now();
-uma.detach();
+shift.leave();
+uma[Symbol.dispose]();
 // Reports of collections arrive through the event loop, a little later.
 setTimeout(() => {
   observer.disconnect();

@@ -8,8 +8,8 @@
 import { createMalloc, defineZone, f32, i8, struct, u32, u8, type Uma } from "../../../src/index.ts";
 
 /** Bodies there may be. */
-export const BULLETS = 81_920;
-export const SPARKS = 81_920;
+export const BULLETS = 65_536;
+export const SPARKS = 49_152;
 export const BODY_BYTES = 32;
 const PAGE_BYTES = 4096;
 

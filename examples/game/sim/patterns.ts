@@ -22,6 +22,9 @@ export const launch = {
 /** The golden angle: bullets that follow each other by it fill the circle evenly. */
 const GOLDEN = 1565;
 
+/** Wavefronts that a hive sends out at a time, one behind the other. */
+const LAYERS = 4;
+
 /**
  * Fills in {@link launch}.
  * @param nth - counts the hive's bullets.
@@ -30,39 +33,40 @@ const GOLDEN = 1565;
 export function aimBullet(pattern: Pattern, nth: number, arms: number, turn: number, aim: number): void {
   const arm = nth % arms;
   const spoke = ((arm * CIRCLE) / arms) | 0;
+  const layer = ((nth / arms) | 0) % LAYERS;
   launch.bend = 0;
-  launch.tint = 0;
+  launch.tint = layer * 2;
   switch (pattern) {
     case "spiral":
       launch.angle = turn + spoke;
-      launch.speed = 165;
+      launch.speed = 100 + 32 * layer;
       break;
     case "galaxy": {
       const depth = (nth * 10_007) % 64;
-      launch.angle = turn + spoke;
-      launch.speed = 150 + depth;
-      launch.bend = 20;
-      launch.tint = depth >> 3;
+      launch.angle = turn + spoke + depth * 3;
+      launch.speed = 110 + depth * 2;
+      launch.bend = 22;
+      launch.tint = depth >> 2;
       break;
     }
     case "rose": {
       launch.angle = (nth * GOLDEN) % CIRCLE;
-      const petal = Math.abs((100 * sine(((launch.angle - (turn >> 2)) * arms) >> 1)) | 0);
-      launch.speed = 70 + ((petal * 3) >> 1);
-      launch.tint = (petal / 10) | 0;
+      const petal = Math.abs((100 * sine(((launch.angle - (turn >> 2)) * arms) >> 2)) | 0);
+      launch.speed = 80 + ((petal * 3) >> 1);
+      launch.tint = (petal / 8) | 0;
       break;
     }
     case "braid":
-      // Every other arm turns the other way round.
-      launch.angle = (arm & 1) === 0 ? spoke + turn : spoke - turn;
-      launch.speed = 170;
-      launch.bend = (arm & 1) === 0 ? 10 : -10;
-      launch.tint = (arm & 1) * 12;
+      // Every other layer turns the other way round.
+      launch.angle = (layer & 1) === 0 ? spoke + turn : spoke - turn;
+      launch.speed = 120 + 16 * layer;
+      launch.bend = (layer & 1) === 0 ? 9 : -9;
+      launch.tint = (layer & 1) * 14;
       break;
     case "fan":
-      launch.angle = aim + (((arm * 2 - arms + 1) * 100) | 0) + ((110 * sine(turn * 3)) | 0);
-      launch.speed = 230;
-      launch.tint = 4 * arm;
+      launch.angle = aim + (((arm * 2 - arms + 1) * 26) | 0) + ((260 * sine(turn * 2)) | 0);
+      launch.speed = 130 + 36 * layer;
+      launch.tint = 3 * arm;
       break;
   }
 }

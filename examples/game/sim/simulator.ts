@@ -16,8 +16,9 @@ import { addTo, Gem, Hive, PATTERNS, theWorld, WORKERS, World } from "./world.ts
 /** Percentage of the births that bullets have; the rest are sparks. */
 const BULLET_SHARE = 21;
 /** One bullet in so many is an orb: large, slow to dodge, and the only kind that hurts. */
-const ORB_EVERY = 17;
+const ORB_EVERY = 71;
 const HIVES_EACH = 3;
+const ARMS = [14, 9, 12, 16, 10, 18, 7] as const;
 const HIVE_RADIUS = 24;
 const SHIP_RADIUS = 9;
 /** Motes flow around the ship within this radius, units. */
@@ -155,7 +156,7 @@ export class Simulator {
     hive.spin = ((nth & 1) === 0 ? 1 : -1) * (1.1 + dice.throw() / 131072);
     hive.full = 70 + 25 * this.world.level;
     hive.strength = hive.full;
-    hive.arms = 3 + (nth % 4);
+    hive.arms = ARMS[nth % ARMS.length] as number;
     hive.hue = HIVE_HUES[(nth * WORKERS + this.index) % HIVE_HUES.length] as number;
     hive.keeper = this.index;
     hive.pattern = PATTERNS[nth % PATTERNS.length] as (typeof PATTERNS)[number];
@@ -214,7 +215,7 @@ export class Simulator {
       const tint = (hue + launch.tint) % HUES;
       const cos = cosine(launch.angle);
       const sin = sine(launch.angle);
-      const speed = orb ? launch.speed * 0.8 : launch.speed * (0.94 + dice.throw() / 546_133);
+      const speed = orb ? launch.speed * 0.8 : launch.speed * (0.97 + dice.throw() / 1_092_266);
       bullet.vx = cos * speed;
       bullet.vy = sin * speed;
       bullet.x = x + cos * (14 + speed * ago);
@@ -223,7 +224,7 @@ export class Simulator {
       bullet.kind = orb ? ORB : MOTE;
       bullet.bend = launch.bend;
       bullet.colour = (orb ? ORB_COLOURS[tint] : MOTE_COLOURS[tint]) as number;
-      bullet.size = orb ? 5.5 : 1.7;
+      bullet.size = orb ? 5 : 1.6;
     }
   }
 
