@@ -23,7 +23,7 @@ export const launch = {
 const GOLDEN = 1565;
 
 /** Wavefronts that a hive sends out at a time, one behind the other. */
-const LAYERS = 4;
+const LAYERS = 3;
 
 /**
  * Fills in {@link launch}.
@@ -35,11 +35,11 @@ export function aimBullet(pattern: Pattern, nth: number, arms: number, turn: num
   const spoke = ((arm * CIRCLE) / arms) | 0;
   const layer = ((nth / arms) | 0) % LAYERS;
   launch.bend = 0;
-  launch.tint = layer * 2;
+  launch.tint = layer * 3;
   switch (pattern) {
     case "spiral":
       launch.angle = turn + spoke;
-      launch.speed = 100 + 32 * layer;
+      launch.speed = 110 + 45 * layer;
       break;
     case "galaxy": {
       const depth = (nth * 10_007) % 64;
@@ -59,7 +59,7 @@ export function aimBullet(pattern: Pattern, nth: number, arms: number, turn: num
     case "braid":
       // Every other layer turns the other way round.
       launch.angle = (layer & 1) === 0 ? spoke + turn : spoke - turn;
-      launch.speed = 120 + 16 * layer;
+      launch.speed = 120 + 24 * layer;
       launch.bend = (layer & 1) === 0 ? 9 : -9;
       launch.tint = (layer & 1) * 14;
       break;

@@ -14,11 +14,11 @@ import { Dice } from "./random.ts";
 import { addTo, Gem, Hive, PATTERNS, theWorld, WORKERS, World } from "./world.ts";
 
 /** Percentage of the births that bullets have; the rest are sparks. */
-const BULLET_SHARE = 21;
+const BULLET_SHARE = 16;
 /** One bullet in so many is an orb: large, slow to dodge, and the only kind that hurts. */
-const ORB_EVERY = 71;
+const ORB_EVERY = 67;
 const HIVES_EACH = 3;
-const ARMS = [14, 9, 12, 16, 10, 18, 7] as const;
+const ARMS = [7, 5, 6, 9, 8, 10, 5] as const;
 const HIVE_RADIUS = 24;
 const SHIP_RADIUS = 9;
 /** Motes flow around the ship within this radius, units. */
@@ -26,7 +26,7 @@ const WAKE = 74;
 const OUTSIDE = 30;
 const SHOT_SPEED = 900;
 const SHOTS_EACH_SECOND = 22;
-const BULLET_LIFE = 6;
+const BULLET_LIFE = 3.8;
 const TURN = 2 * Math.PI;
 /** The slot number that stands for owners who are dead. */
 const DEAD = 127;
@@ -76,9 +76,11 @@ export class Simulator {
   private novaSquared = 0;
   private right = 0;
   private bottom = 0;
-  /** Where something bursts. */
+  /** Where something is, or bursts, and how it is pushed. */
   private atX = 0;
   private atY = 0;
+  private pushX = 0;
+  private pushY = 0;
 
   constructor(uma: Uma, index: number, bullets: Herd, sparks: Herd) {
     this.index = index;
@@ -215,7 +217,7 @@ export class Simulator {
       const tint = (hue + launch.tint) % HUES;
       const cos = cosine(launch.angle);
       const sin = sine(launch.angle);
-      const speed = orb ? launch.speed * 0.8 : launch.speed * (0.97 + dice.throw() / 1_092_266);
+      const speed = orb ? launch.speed * 0.8 : launch.speed * (0.99 + dice.throw() / 3_276_800);
       bullet.vx = cos * speed;
       bullet.vy = sin * speed;
       bullet.x = x + cos * (14 + speed * ago);
@@ -308,53 +310,63 @@ export class Simulator {
   /** Moves a bullet. @returns what becomes of it. */
   private fly(b: Body): number {
     const { dt } = this;
-    const { vx, vy } = b;
+    let { vx, vy } = b;
+    const { kind, bend } = b;
     const x = b.x + vx * dt;
     const y = b.y + vy * dt;
     b.x = x;
     b.y = y;
-    if (x < -OUTSIDE || y < -OUTSIDE || x > this.right || y > this.bottom) return IS_GONE;
-    const dx = x - this.shipX;
-    const dy = y - this.shipY;
-    const fate = dx * dx + dy * dy < WAKE * WAKE || this.novaSquared > 0 ? this.approach(b) : FLIES;
-    if (fate !== FLIES) return fate;
-    const { bend } = b;
-    if (bend !== 0) {
-      const angle = (bend / 32) * dt;
-      b.vx = vx - vy * angle;
-      b.vy = vy + vx * angle;
-    }
-    if (b.kind === SHOT) return this.strikesHive(b);
+    this.atX = x;
+    this.atY = y;
     const life = b.life - dt;
     b.life = life;
-    return life > 0 ? FLIES : IS_GONE;
-  }
-
-  /** A bullet near the ship, or while the wave runs. */
-  private approach(b: Body): number {
-    const { kind, x, y } = b;
-    if (kind === SHOT) return FLIES;
-    const nx = x - this.novaX;
-    const ny = y - this.novaY;
-    if (nx * nx + ny * ny < this.novaSquared) return IS_SWEPT_AWAY;
-    if (!this.shipThere) return FLIES;
+    if (life <= 0 || x < -OUTSIDE || y < -OUTSIDE || x > this.right || y > this.bottom) return IS_GONE;
+    if (kind === SHOT) return this.strikesHive();
     const dx = x - this.shipX;
     const dy = y - this.shipY;
+    const isNear = dx * dx + dy * dy < WAKE * WAKE;
+    if (isNear || this.novaSquared > 0) {
+      const fate = this.approach(kind);
+      if (fate !== FLIES) return fate;
+    }
+    if (bend !== 0) {
+      const angle = (bend / 32) * dt;
+      const turned = vx - vy * angle;
+      vy += vx * angle;
+      vx = turned;
+    } else if (!isNear) return FLIES;
+    b.vx = isNear ? vx + this.pushX : vx;
+    b.vy = isNear ? vy + this.pushY : vy;
+    return FLIES;
+  }
+
+  /** What is at `atX` and `atY`, near the ship or while the wave runs; pushes it by `pushX` and `pushY`. */
+  private approach(kind: number): number {
+    const { atX, atY } = this;
+    this.pushX = 0;
+    this.pushY = 0;
+    const nx = atX - this.novaX;
+    const ny = atY - this.novaY;
+    if (nx * nx + ny * ny < this.novaSquared) return IS_SWEPT_AWAY;
+    if (!this.shipThere) return FLIES;
+    const dx = atX - this.shipX;
+    const dy = atY - this.shipY;
     const distance = dx * dx + dy * dy;
     if (distance >= WAKE * WAKE) return FLIES;
     if (kind === ORB) return distance < (SHIP_RADIUS + 4) ** 2 ? STRIKES_SHIP : FLIES;
     // Motes flow around the ship, which draws a wake.
     const push = ((1 - distance / (WAKE * WAKE)) * 1500 * this.dt) / (Math.sqrt(distance) + 1);
-    b.vx += dx * push;
-    b.vy += dy * push;
+    this.pushX = dx * push;
+    this.pushY = dy * push;
     return FLIES;
   }
 
-  private strikesHive(shot: Body): number {
-    const { x, y } = shot;
+  /** A shot that is at `atX` and `atY`. */
+  private strikesHive(): number {
+    const { atX, atY } = this;
     for (let n = 0; n < this.knownHives; n++) {
-      const dx = x - (this.knownX[n] as number);
-      const dy = y - (this.knownY[n] as number);
+      const dx = atX - (this.knownX[n] as number);
+      const dy = atY - (this.knownY[n] as number);
       if (dx * dx + dy * dy > HIVE_RADIUS * HIVE_RADIUS) continue;
       // It may be the other worker's: its strength is counted down with Atomics, and its keeper sees that it is at an end.
       addTo(this.hives.columns.strength, this.known[n] as number, -1);
@@ -364,10 +376,8 @@ export class Simulator {
     return FLIES;
   }
 
-  /** A bullet comes to its end. */
+  /** A bullet comes to its end, at `atX` and `atY`. */
   private meet(n: number, b: Body, fate: number): void {
-    this.atX = b.x;
-    this.atY = b.y;
     const { colour } = b;
     this.bullets.remove(n);
     this.deaths++;

@@ -143,6 +143,7 @@ export class Stage {
     this.material = material;
     for (const hive of this.hives) this.hives.free(hive.item);
     this.world.hiveChanges++;
+    this.world.collections.set([0, 0]);
     this.world.over = 0;
   }
 

@@ -84,6 +84,11 @@ export class Shift {
     else if (waited.async) await waited.value;
   }
 
+  /** A major collection of garbage was noticed in this thread. */
+  countCollection(): void {
+    this.world.collections.put(this.index, this.world.collections.at(this.index) + 1);
+  }
+
   /** Frees all bodies. */
   leave(): void {
     this.simulator.leave();

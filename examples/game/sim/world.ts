@@ -45,6 +45,8 @@ export const World = defineZone("world", {
     born: array(i32, WORKERS),
     died: array(i32, WORKERS),
     stepMicros: array(i32, WORKERS),
+    /** By worker: major collections of garbage in its thread, where its host can tell. */
+    collections: array(i32, WORKERS),
   }),
   limit: 1,
   zinit: true,
@@ -73,6 +75,8 @@ export const Hive = defineZone("hive", {
     pattern: enumOf(...PATTERNS),
   }),
   limit: 16,
+  // Few, and they come rarely: none are to lie in the caches of a worker that has no use for them.
+  bucket: 0,
 });
 
 /** What a destroyed hive leaves: allocated by the workers, moved, collected and freed by the main thread. */

@@ -47,7 +47,9 @@ export class Hud {
     write("points", stage.world.score);
     write("level", stage.world.level);
     const { median, slowest } = this.graph.summary();
-    element("times").textContent = `step ${median.toFixed(1)} ms, slowest ${slowest.toFixed(1)}`;
+    const { collections } = stage.world;
+    element("times").textContent =
+      `workers: ${median.toFixed(1)} ms, slowest ${slowest.toFixed(1)}; major collections: ${collections.at(0) + collections.at(1)}`;
     for (const zone of stage.uma.stats().zones) {
       const cells = this.cells.get(zone.name);
       if (cells === undefined) continue;

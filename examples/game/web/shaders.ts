@@ -19,7 +19,7 @@ void main() {
   // What is free is not there.
   bool gone = size <= 0.0 || !(abs(position.x) < 1e5);
   what = int(kind + 0.5);
-  float fade = what == 4 ? clamp(life * 3.0, 0.0, 1.0) * 0.6 : 1.0;
+  float fade = what == 4 ? clamp(life * 3.0, 0.0, 1.0) * 0.5 : clamp(life * 2.0, 0.0, 1.0);
   float spread = what == 1 ? 1.5 : what == 2 ? 2.4 : what == 3 ? 3.0 : 1.3;
   tint = colour.rgb * colour.a * fade;
   float speed = length(velocity);
@@ -50,7 +50,7 @@ void main() {
   } else if (what == 3) {
     light = vec4(tint * glow * glow * 1.6, 0.0);
   } else {
-    light = vec4(tint, 0.75) * glow;
+    light = vec4(tint * 0.85, 0.35) * glow;
   }
 }`;
 

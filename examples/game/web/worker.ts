@@ -22,8 +22,21 @@ async function play(orders: Orders): Promise<void> {
   const uma = await Uma.attachAsync(orders.ticket);
   tell("plays");
   const shift = new Shift(uma, orders);
+  noticeCollections(() => shift.countCollection());
   while (!shift.isOver) if (!shift.doFrame()) await shift.waitAwake();
   shift.leave();
   uma[Symbol.dispose]();
   tell("left");
+}
+
+/**
+ * Pages are not told of collections; but an object that nobody has any more is reported by a FinalizationRegistry once a major one
+ * has found it (minor ones pass it over, at least in V8).
+ */
+function noticeCollections(noticed: () => void): void {
+  const registry = new FinalizationRegistry<null>(() => {
+    noticed();
+    registry.register({}, null);
+  });
+  registry.register({}, null);
 }
