@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Plugin } from "vite";
-import { REPORT_PATH } from "../web/reporter.ts";
+import { REPORT_PATH } from "../web/report-path.ts";
 
 /** How long pages have to answer, milliseconds. */
 const ANSWER_MS = 3000;

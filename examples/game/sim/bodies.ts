@@ -5,7 +5,7 @@
  * For that the slabs of the two zones have to lie in one piece. The zones therefore bring a page supplier of their own (allocf and
  * freef): pages come from one block that the main thread has set aside, and all slabs are built before the game begins.
  */
-import { createMalloc, defineZone, f32, i8, struct, u32, u8, type Uma } from "../../../src/index.ts";
+import { createMalloc, defineZone, f32, i32, i8, struct, u8, type Uma } from "../../../src/index.ts";
 
 /** Bodies there may be. */
 export const BULLETS = 65_536;
@@ -25,7 +25,7 @@ export interface Body {
   life: number;
   /** Radius, units; 0 = there is nothing to draw. */
   size: number;
-  /** 0xAABBGGRR. */
+  /** 0xAABBGGRR, as a signed integer. */
   colour: number;
   kind: number;
   /** Turn to the right, 1/32 radian a second. */
@@ -38,7 +38,7 @@ export const ORB = 2;
 export const SHOT = 3;
 export const SPARK = 4;
 
-const shape = { x: f32, y: f32, vx: f32, vy: f32, life: f32, size: f32, colour: u32, kind: u8, bend: i8 };
+const shape = { x: f32, y: f32, vx: f32, vy: f32, life: f32, size: f32, colour: i32, kind: u8, bend: i8 };
 
 /** Where this thread's zones get their pages from: nothing is left in threads that have set none aside. */
 const reserved = { bullets: { next: 0, end: 0 }, sparks: { next: 0, end: 0 } };

@@ -12,14 +12,14 @@ export class ObjectHerd implements Herd {
   private readonly bodies: Body[] = [];
   private readonly most: number;
   private readonly f32: Float32Array;
-  private readonly u32: Uint32Array;
+  private readonly i32: Int32Array;
   private readonly u8: Uint8Array;
 
   /** @param most - bodies at a time; @param buffer - where they are shown. */
   constructor(most: number, buffer: SharedArrayBuffer) {
     this.most = most;
     this.f32 = new Float32Array(buffer);
-    this.u32 = new Uint32Array(buffer);
+    this.i32 = new Int32Array(buffer);
     this.u8 = new Uint8Array(buffer);
   }
 
@@ -49,7 +49,7 @@ export class ObjectHerd implements Herd {
   }
 
   show(from: number): number {
-    const { f32, u32, u8 } = this;
+    const { f32, i32, u8 } = this;
     let word = (from * BODY_BYTES) >> 2;
     for (const body of this.bodies) {
       f32[word + (x >> 2)] = body.x;
@@ -58,7 +58,7 @@ export class ObjectHerd implements Herd {
       f32[word + (vy >> 2)] = body.vy;
       f32[word + (life >> 2)] = body.life;
       f32[word + (size >> 2)] = body.size;
-      u32[word + (colour >> 2)] = body.colour;
+      i32[word + (colour >> 2)] = body.colour;
       u8[(word << 2) + kind] = body.kind;
       word += BODY_BYTES >> 2;
     }

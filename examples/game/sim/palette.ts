@@ -1,4 +1,4 @@
-/** Colours, as the bodies have them: 0xAABBGGRR, so that the bytes lie in the order in which WebGL reads them. */
+/** Colours, as the bodies have them: 0xAABBGGRR as a signed integer, so that the bytes lie in the order in which WebGL reads them. */
 
 /** Hues in the table; a hive's hue is an index into it. */
 export const HUES = 64;
@@ -10,11 +10,11 @@ export function rgba(hue: number, saturation: number, lightness: number, alpha =
     const k = (n + hue * 12) % 12;
     return Math.round(255 * (lightness - chroma * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
   };
-  return (((Math.round(255 * alpha) << 24) | (channel(4) << 16) | (channel(8) << 8) | channel(0)) >>> 0) as number;
+  return (Math.round(255 * alpha) << 24) | (channel(4) << 16) | (channel(8) << 8) | channel(0);
 }
 
-function table(saturation: number, lightness: number, alpha: number): Uint32Array {
-  return Uint32Array.from({ length: HUES }, (_, n) => rgba(n / HUES, saturation, lightness, alpha));
+function table(saturation: number, lightness: number, alpha: number): Int32Array {
+  return Int32Array.from({ length: HUES }, (_, n) => rgba(n / HUES, saturation, lightness, alpha));
 }
 
 export const MOTE_COLOURS = table(0.85, 0.55, 0.75);

@@ -2,7 +2,7 @@
  * The patterns in which a hive pours out its bullets. Each is a rule for one bullet: given how far the hive has turned and which
  * bullet this is, in what direction it flies, how fast, and how its path bends. Hundreds a frame draw a curve.
  */
-import { CIRCLE, sine } from "./circle.ts";
+import { CIRCLE, COSINES, MASK, QUARTER } from "./circle.ts";
 import type { PATTERNS } from "./world.ts";
 
 export type Pattern = (typeof PATTERNS)[number];
@@ -42,7 +42,7 @@ export function aimBullet(pattern: Pattern, nth: number, arms: number, turn: num
       launch.speed = 110 + 45 * layer;
       break;
     case "galaxy": {
-      const depth = (nth * 10_007) % 64;
+      const depth = Math.imul(nth, 10_007) & 63;
       launch.angle = turn + spoke + depth * 3;
       launch.speed = 110 + depth * 2;
       launch.bend = 22;
@@ -50,8 +50,8 @@ export function aimBullet(pattern: Pattern, nth: number, arms: number, turn: num
       break;
     }
     case "rose": {
-      launch.angle = (nth * GOLDEN) % CIRCLE;
-      const petal = Math.abs((100 * sine(((launch.angle - (turn >> 2)) * arms) >> 2)) | 0);
+      launch.angle = Math.imul(nth, GOLDEN) & MASK;
+      const petal = Math.abs((100 * (COSINES[((((launch.angle - (turn >> 2)) * arms) >> 2) - QUARTER) & MASK] as number)) | 0);
       launch.speed = 80 + ((petal * 3) >> 1);
       launch.tint = (petal / 8) | 0;
       break;
@@ -64,7 +64,7 @@ export function aimBullet(pattern: Pattern, nth: number, arms: number, turn: num
       launch.tint = (layer & 1) * 14;
       break;
     case "fan":
-      launch.angle = aim + (((arm * 2 - arms + 1) * 26) | 0) + ((260 * sine(turn * 2)) | 0);
+      launch.angle = aim + (((arm * 2 - arms + 1) * 26) | 0) + ((260 * (COSINES[(turn * 2 - QUARTER) & MASK] as number)) | 0);
       launch.speed = 130 + 36 * layer;
       launch.tint = 3 * arm;
       break;

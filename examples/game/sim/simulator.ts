@@ -6,7 +6,7 @@
  */
 import type { Uma, ZoneOf } from "../../../src/index.ts";
 import { type Body, MOTE, ORB, SHOT, SPARK } from "./bodies.ts";
-import { angleOf, CIRCLE, cosine, sine } from "./circle.ts";
+import { angleOf, CIRCLE, COSINES, MASK, QUARTER } from "./circle.ts";
 import type { Herd } from "./herd.ts";
 import { ENGINE_COLOUR, HIVE_HUES, HUES, MOTE_COLOURS, ORB_COLOURS, SHOT_COLOUR, SPARK_COLOURS } from "./palette.ts";
 import { aimBullet, launch } from "./patterns.ts";
@@ -114,7 +114,8 @@ export class Simulator {
     this.births = 0;
     this.deaths = 0;
     this.bringHives();
-    this.moveHives(Math.round((this.budget * BULLET_SHARE) / 100));
+    this.moveHives();
+    this.pourOut(Math.round((this.budget * BULLET_SHARE) / 100));
     if (this.shipThere) this.shoot();
     this.moveBullets();
     this.moveSparks();
@@ -176,27 +177,37 @@ export class Simulator {
     }
   }
 
+  private moveHives(): void {
+    const { hive } = this;
+    for (let n = 0; n < this.knownHives; n++) {
+      hive.item = this.known[n] as typeof hive.item;
+      if (hive.keeper === this.index) this.moveHive();
+      this.knownX[n] = hive.x;
+      this.knownY[n] = hive.y;
+    }
+  }
+
+  /** It comes in from above, and goes about on a curve then. */
+  private moveHive(): void {
+    const { hive, world, dt } = this;
+    const age = hive.age + dt;
+    hive.age = age;
+    hive.turn += hive.spin * dt;
+    const { phase } = hive;
+    const t = age * 0.21 + phase;
+    hive.x = world.width * (0.5 + 0.4 * Math.sin(t));
+    hive.y = world.height * (-0.1 + Math.min(1, age / 1.5) * (0.44 + 0.26 * Math.sin(t * 1.37 + phase)));
+  }
+
   /** @param bullets - what this worker's hives may pour out together. */
-  private moveHives(bullets: number): void {
-    const { hive, world } = this;
+  private pourOut(bullets: number): void {
+    const { hive } = this;
     const each = this.own === 0 ? 0 : Math.floor(bullets / this.own);
     for (let n = 0; n < this.knownHives; n++) {
       hive.item = this.known[n] as typeof hive.item;
-      if (hive.keeper === this.index) {
-        hive.age += this.dt;
-        hive.turn += hive.spin * this.dt;
-        // It comes in from above, and goes about on a curve then.
-        const t = hive.age * 0.21 + hive.phase;
-        hive.x = world.width * (0.5 + 0.4 * Math.sin(t));
-        hive.y = world.height * (-0.1 + Math.min(1, hive.age / 1.5) * (0.44 + 0.26 * Math.sin(t * 1.37 + hive.phase)));
-        if (hive.strength <= 0) {
-          this.destroy();
-          continue;
-        }
-        this.pour(each);
-      }
-      this.knownX[n] = hive.x;
-      this.knownY[n] = hive.y;
+      if (hive.keeper !== this.index) continue;
+      if (hive.strength > 0) this.pour(each);
+      else this.destroy();
     }
   }
 
@@ -215,8 +226,8 @@ export class Simulator {
       this.births++;
       this.budget--;
       const tint = (hue + launch.tint) % HUES;
-      const cos = cosine(launch.angle);
-      const sin = sine(launch.angle);
+      const cos = COSINES[launch.angle & MASK] as number;
+      const sin = COSINES[(launch.angle - QUARTER) & MASK] as number;
       const speed = orb ? launch.speed * 0.8 : launch.speed * (0.99 + dice.throw() / 3_276_800);
       bullet.vx = cos * speed;
       bullet.vy = sin * speed;
@@ -243,11 +254,10 @@ export class Simulator {
       const p = this.gems.at(gem);
       p.x = hive.x;
       p.y = hive.y;
-      p.vx = 90 * cosine((n * CIRCLE) / 12);
-      p.vy = 90 * sine((n * CIRCLE) / 12);
+      p.vx = 90 * (COSINES[((n * CIRCLE) / 12) & MASK] as number);
+      p.vy = 90 * (COSINES[((n * CIRCLE) / 12 - QUARTER) & MASK] as number);
       p.age = 0;
     }
-    hive.x = -1000;
     this.hives.free(hive.item);
     addTo(this.worlds.columns.hiveChanges, world.item, 1);
   }
@@ -273,12 +283,12 @@ export class Simulator {
     for (let n = -1; n <= 1; n++) {
       const shot = this.birth(this.bullets);
       if (shot === null) return;
-      const cos = cosine(angle + n * 28);
-      const sin = sine(angle + n * 28);
+      const cos = COSINES[(angle + n * 28) & MASK] as number;
+      const sin = COSINES[(angle + n * 28 - QUARTER) & MASK] as number;
       shot.vx = cos * SHOT_SPEED;
       shot.vy = sin * SHOT_SPEED;
-      shot.x = shipX - sine(angle) * side + cos * 12;
-      shot.y = shipY + cosine(angle) * side + sin * 12;
+      shot.x = shipX - (COSINES[(angle - QUARTER) & MASK] as number) * side + cos * 12;
+      shot.y = shipY + (COSINES[angle & MASK] as number) * side + sin * 12;
       shot.life = 1.4;
       shot.kind = SHOT;
       shot.bend = 0;
@@ -378,7 +388,7 @@ export class Simulator {
 
   /** A bullet comes to its end, at `atX` and `atY`. */
   private meet(n: number, b: Body, fate: number): void {
-    const { colour } = b;
+    const colour = fate === IS_GONE ? 0 : b.colour;
     this.bullets.remove(n);
     this.deaths++;
     if (fate === STRIKES_HIVE) this.burst(10, SHOT_COLOUR, 160);
@@ -426,8 +436,8 @@ export class Simulator {
     if (spark === null) return false;
     spark.x = this.atX;
     spark.y = this.atY;
-    spark.vx = cosine(angle) * speed;
-    spark.vy = sine(angle) * speed;
+    spark.vx = (COSINES[angle & MASK] as number) * speed;
+    spark.vy = (COSINES[(angle - QUARTER) & MASK] as number) * speed;
     spark.life = life / 1000;
     spark.kind = SPARK;
     spark.bend = 0;

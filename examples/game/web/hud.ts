@@ -58,7 +58,8 @@ export class Hud {
       }
     }
     // For whoever looks at the page from outside.
-    Object.assign(document.body.dataset, { frames, live, born, died, material: stage.material, score: stage.world.score });
+    const { score, shipX, shipY } = stage.world;
+    Object.assign(document.body.dataset, { frames, live, born, died, material: stage.material, score, shipX, shipY });
   }
 
   /** Each frame: what has to move smoothly. */

@@ -107,7 +107,7 @@ function begin(): void {
   const does: Readonly<Record<string, () => void>> = {
     KeyK: () => crew.kill(0),
     KeyL: () => crew.kill(1),
-    KeyO: () => void element<HTMLButtonElement>("material").click(),
+    KeyO: () => element<HTMLButtonElement>("material").click(),
     KeyV: () => void verify().then((verdict) => hud.log(`${verdict}.`, verdict !== "verify: ok")),
     KeyH: () => void document.body.classList.toggle("folded"),
     KeyP: () => (paused ? resume() : void pause()),
@@ -134,7 +134,7 @@ function begin(): void {
     stage.targetX = event.clientX * unitsPerPixel;
     stage.targetY = (event.clientY - (event.pointerType === "touch" ? ABOVE_FINGER : 0)) * unitsPerPixel;
   };
-  canvas.addEventListener("pointermove", steer);
+  addEventListener("pointermove", steer);
   canvas.addEventListener("pointerdown", (event) => {
     steer(event);
     stage.nova();

@@ -157,7 +157,7 @@ export class Renderer {
       view.setFloat32(star + offsets.y, Math.random(), true);
       view.setFloat32(star + offsets.life, 1, true);
       view.setFloat32(star + offsets.size, 0.5 + brightness * 0.8, true);
-      view.setUint32(star + offsets.colour, rgba(0.55 + 0.2 * Math.random(), 0.6, 0.3 + 0.5 * brightness, 0.8), true);
+      view.setInt32(star + offsets.colour, rgba(0.55 + 0.2 * Math.random(), 0.6, 0.3 + 0.5 * brightness, 0.8), true);
       view.setUint8(star + offsets.kind, 1);
     }
     this.upload(stars, new Uint8Array(bytes), 0, STARS);

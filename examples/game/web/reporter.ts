@@ -1,7 +1,5 @@
 /** Tells the server of the example how the zones stand, when it is about to end and asks (see report-server.ts). */
-
-/** The server asks by an event, and is answered by a POST. */
-export const REPORT_PATH = "/zalloc-report";
+import { REPORT_PATH } from "./report-path.ts";
 
 /** @param report - the lines to be printed where the server was started. */
 export function reportWhenAsked(report: () => Promise<readonly string[]>): void {
