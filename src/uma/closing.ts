@@ -107,6 +107,8 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     }
     if (!core.endWaits(z)) return false;
     if (caches.drainLine(z.zone, z.keg, z.line) !== OK) return false;
+    // What lay in this cache may be what somebody waits for.
+    core.queue.pass(z.zone);
     z.line = deadLine;
     z.closed = true;
     core.open[z.id] = undefined;

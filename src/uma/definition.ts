@@ -132,7 +132,7 @@ export interface CountingPlace {
 export interface Face<Z> {
   /** What all openers must agree on beyond sizes and hooks; never 0. */
   readonly hash: number;
-  bind(definition: ZoneDefinition, core: Core, place: ZonePlace): BoundFace<Z>;
+  bindTo(definition: ZoneDefinition, core: Core, place: ZonePlace): BoundFace<Z>;
 }
 
 export interface BoundFace<Z> {

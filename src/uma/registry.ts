@@ -329,7 +329,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
             ? core.arenaPages
             : createUserPages(floor, pages, definition.freePages as NonNullable<ZoneDefinition["freePages"]>),
     };
-    const bound = definition.face === null ? null : definition.face.bind(definition, core, place);
+    const bound = definition.face === null ? null : definition.face.bindTo(definition, core, place);
     // The primary's init, fini and zeroing are this thread's to run for either.
     const whole: ZoneDefinition =
       primary === null

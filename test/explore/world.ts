@@ -16,8 +16,13 @@ import type * as superblockModule from "../../src/backend/memory/superblock.ts";
 import type * as compositionModule from "../../src/uma/composition.ts";
 import type * as coreModule from "../../src/uma/core.ts";
 import type * as definitionModule from "../../src/uma/definition.ts";
+import type * as classesModule from "../../src/uma/malloc/classes.ts";
+import type * as mallocModule from "../../src/uma/malloc/malloc.ts";
+import type * as mapModule from "../../src/uma/map/shared-map.ts";
+import type * as typedModule from "../../src/uma/typed/define.ts";
+import type { Uma } from "../../src/uma/uma.ts";
 import type { Zone } from "../../src/uma/zone.ts";
-import { openTree, runSync, sleep } from "../../tools/explore/index.ts";
+import { openTree, runSync, sleep, type LockRules } from "../../tools/explore/index.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const dist = join(root, "build/explore");
@@ -30,7 +35,10 @@ if (process.env["ZALLOC_DIST"] === undefined && (process.env["ZALLOC_BUILT"] ===
 const tree = openTree(dist, {
   include: ["backend/**", "uma/**"],
   // Spinning is waiting that the explorer does better; one turn keeps the code in play.
-  edits: [{ file: "backend/memory/lock.js", find: "SPINS = 200", replace: "SPINS = 1" }],
+  edits: [
+    { file: "backend/memory/lock.js", find: "SPINS = 200", replace: "SPINS = 1" },
+    { file: "uma/smr.js", find: "SPINS = 100", replace: "SPINS = 1" },
+  ],
 });
 const { createCells } = await tree.load<typeof cellsModule>("backend/memory/cells.js");
 const { createFloor } = await tree.load<typeof floorModule>("backend/memory/floor.js");
@@ -39,8 +47,13 @@ const { layOut, declareReady } = await tree.load<typeof superblockModule>("backe
 const { compose } = await tree.load<typeof compositionModule>("uma/composition.js");
 const { createCore, finishUnfinished } = await tree.load<typeof coreModule>("uma/core.js");
 export const layout: typeof layoutModule = await tree.load<typeof layoutModule>("backend/memory/layout.js");
-const { slotOf } = await tree.load<typeof namesModule>("backend/memory/names.js");
+const { slotOf, generationOf, stateWord } = await tree.load<typeof namesModule>("backend/memory/names.js");
 export const { defineZone } = await tree.load<typeof definitionModule>("uma/definition.js");
+/** The form with handles: as plain where none of its options is given. */
+export const { defineZone: defineTypedZone } = await tree.load<typeof typedModule>("uma/typed/define.js");
+export const { defineMap, openMap } = await tree.load<typeof mapModule>("uma/map/shared-map.js");
+export const { createMalloc } = await tree.load<typeof mallocModule>("uma/malloc/malloc.js");
+export const { CLASS_ZONES } = await tree.load<typeof classesModule>("uma/malloc/classes.js");
 
 export { finishUnfinished };
 export type Definition = definitionModule.ZoneDefinition;
@@ -68,6 +81,8 @@ export interface MiniWorld {
   readonly observer: Attachment;
   /** Word index of the scenario's own words: MAIL_WORDS to hand something over, behind them one to sleep on. */
   readonly mail: number;
+  /** What the library's locks look like. */
+  readonly locks: LockRules;
   /** In a program: waits until nothing else can run. */
   nap(): Generator<unknown, void, unknown>;
 }
@@ -152,7 +167,10 @@ export function miniWorld(options: MiniOptions): MiniWorld {
     const zones = options.zones.map((definition, n) => {
       const place = places[worker]?.[n];
       if (!place) return undefined as unknown as Zone;
-      const zone = runSync(parts.factory.make(definition, { ...place, supplier: parts.core.arenaPages }));
+      const here = { ...place, supplier: parts.core.arenaPages };
+      const bound = definition.face === null ? null : runSync(definition.face.bindTo(definition, parts.core, here));
+      const made = runSync(parts.factory.make(bound === null ? definition : bound.definition, here));
+      const zone = bound === null ? made : runSync(bound.dress(made));
       parts.core.open[place.id] = zone;
       return zone;
     });
@@ -164,13 +182,31 @@ export function miniWorld(options: MiniOptions): MiniWorld {
   }
 
   const lines = places.flatMap((ofWorker) => ofWorker.flatMap((place) => (place ? [place.line] : [])));
+  const slotWordOf = (name: number): number => geometry.slots + slotOf(name) * layout.SLOT_WORDS;
+  const locks: LockRules = {
+    nameOf: (program) => names[Number(program.replace(/^\D+/, ""))] as number,
+    pendingOf: (name) => slotWordOf(name) + layout.SLOT_PENDING_LOCK,
+    holderIn: (value) => value & ~layout.LOCK_WAITERS,
+    isDead: (name) => world.i32[slotWordOf(name) + layout.SLOT_STATE] === stateWord(generationOf(name), layout.STATE_DEAD),
+  };
   return Object.assign(world, {
     lines,
+    locks,
     attach,
     join,
     observer: attachments[observer] as Attachment,
     nap: () => sleep(world.i32, mail + MAIL_WORDS),
   });
+}
+
+/** What maps and malloc use of a `Uma`: it opens zones that the world has open already. */
+export function umaOf(a: Attachment): Uma {
+  const open = (definition: Definition): Zone => {
+    const known = a.zones.find((zone) => zone?.name === definition.name);
+    if (!known) throw new Error(`the world has no zone ${definition.name}`);
+    return known;
+  };
+  return { core: a.core, open, lastFailure: "EMPTY" } as unknown as Uma;
 }
 
 function unitMaskOf(zone: Zone): number {

@@ -89,7 +89,7 @@ describe("soundness of the reductions", () => {
   test.each(names)("%s has the same ends without any reduction", (name) => {
     const scenario = scenarios.find((s) => s.name === name) as Scenario;
     const plain = endsOf(scenario, { reduce: false, mergeFrames: false, killAnywhere: true });
-    for (const options of [{}, { reduce: false }, { mergeFrames: false }, { killAnywhere: true }])
+    for (const options of [{}, { reduce: false }, { locksets: false }, { mergeFrames: false }, { killAnywhere: true }])
       expect(endsOf(scenario, options)).toEqual(plain);
     expect(plain.size).toBeGreaterThan(15);
   });

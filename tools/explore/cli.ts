@@ -1,5 +1,5 @@
 /**
- * `explore <scenario module>… [--only text] [--jobs 2] [--seconds n] [--states n] [--quick] [--brief] [--no-reduce] [--no-merge] [--json file]`
+ * `explore <scenario module>… [--only text] [--jobs 2] [--seconds n] [--states n] [--quick] [--brief] [--no-reduce] [--no-locksets] [--no-merge] [--json file]`
  * `explore <scenario module> --only name --replay "0*14 K0 1*3"`
  *
  * `--brief` neither shortens nor tells a schedule that fails: for those who only want to know whether one does.
@@ -31,6 +31,7 @@ const { positionals, values } = parseArgs({
     quick: { type: "boolean", default: false },
     brief: { type: "boolean", default: false },
     "no-reduce": { type: "boolean", default: false },
+    "no-locksets": { type: "boolean", default: false },
     "no-merge": { type: "boolean", default: false },
   },
 });
@@ -56,6 +57,7 @@ if (jobs.length === 0) {
 function runHere(scenario: Scenario): Exploration {
   const result = explore(scenario, {
     reduce: !values["no-reduce"],
+    locksets: !values["no-locksets"],
     mergeFrames: !values["no-merge"],
     ...(values.seconds ? { maxSeconds: Number(values.seconds) } : {}),
     ...(values.states ? { maxStates: Number(values.states) } : {}),
@@ -68,7 +70,7 @@ function runHere(scenario: Scenario): Exploration {
 function runChild(job: Job): Promise<Exploration> {
   const limits = ["seconds", "states"] as const;
   const args = [job.module, "--exact", job.scenario.name, ...limits.flatMap((key) => (values[key] ? [`--${key}`, values[key]] : []))];
-  for (const flag of ["brief", "no-reduce", "no-merge"] as const) if (values[flag]) args.push(`--${flag}`);
+  for (const flag of ["brief", "no-reduce", "no-locksets", "no-merge"] as const) if (values[flag]) args.push(`--${flag}`);
   const child = fork(fileURLToPath(import.meta.url), args, { stdio: ["ignore", "pipe", "inherit", "ipc"] });
   let output = "";
   let result: Exploration | null = null;

@@ -15,11 +15,17 @@
  *     remain, since recovery may read the word. "Able to run at the same time": alive, or startable by a kill still in the budget;
  *     not those that start only after w's own death. Who touches what is learnt while exploring; when something learnt
  *     contradicts a step already taken, the round is soon started again.
- *  3. *Local graphs and clean frames* (local.ts, run.ts): equal local states are one, however they were reached.
- * An `invariant` sees every state, so it switches (2) off. A preemption bound keeps (1) and (2): both only remove switches.
+ *  3. *Words under a lock.* An access of w to a word counts as private, too, while w holds the lock under which all the others
+ *     touch that word: none of them can get there before w lets go, or dies. Which lock that is is learnt (locksets.ts); so
+ *     is who breaks the rule, and then the round starts again. That nobody lets go another's lock is checked at each step.
+ *  4. *Chains.* Private steps without a kill to try are taken in one go, with nothing saved between them; where such a chain
+ *     begins in a state that was seen, it is not run again.
+ *  5. *Local graphs and clean frames* (local.ts, run.ts): equal local states are one, however they were reached.
+ * An `invariant` sees every state, so it switches (2) to (4) off. A preemption bound keeps them: they only remove switches.
  */
 import { foldA, foldB, mixA, mixB } from "./hash.ts";
 import type { LocalNode } from "./local.ts";
+import { Locksets } from "./locksets.ts";
 import {
   deadlock,
   DEAD,
@@ -44,6 +50,8 @@ export interface ExploreOptions {
   readonly maxSeconds?: number;
   /** Reduction (2) of the theory; on by default. */
   readonly reduce?: boolean;
+  /** Reduction (3); on by default. */
+  readonly locksets?: boolean;
   /** Clean frames; on by default. */
   readonly mergeFrames?: boolean;
   /** Reduction (1) off: every kill is tried in every state. For checking the explorer itself. */
@@ -132,8 +140,12 @@ export class Explorer {
   private readonly choices: number[] = [];
   private readonly choiceStart: number[] = [];
   private readonly cursor: number[] = [];
+  /** For each depth the length of the path there; steps of a chain have no depth of their own. */
+  private readonly pathStart: number[] = [];
+  private readonly initial = new SavedState();
+  private readonly locksets: Locksets | null;
 
-  constructor(scenario: Scenario, options: { reduce: boolean; mergeFrames: boolean; killAnywhere: boolean }) {
+  constructor(scenario: Scenario, options: { reduce: boolean; locksets: boolean; mergeFrames: boolean; killAnywhere: boolean }) {
     this.scenario = scenario;
     this.killAnywhere = options.killAnywhere;
     this.readers = new Int32Array(0);
@@ -151,6 +163,9 @@ export class Explorer {
     learn = (node) => this.learn(node);
     early.forEach(learn);
     this.reduce = options.reduce && !this.machine.world.invariant;
+    const { locks } = this.machine.world;
+    this.locksets = locks && this.reduce && options.locksets ? new Locksets(locks, this.machine.memory.words) : null;
+    this.initial.save(this.machine);
   }
 
   run(options: ExploreOptions): Exploration {
@@ -210,9 +225,10 @@ export class Explorer {
     this.restartAt = Infinity;
     this.roundStart = this.steps;
     this.privateTo.fill(0);
+    this.locksets?.newRound();
     this.machine.fresh = (1 << this.machine.count) - 1;
-    const { path, choices, choiceStart, cursor } = this;
-    path.length = choices.length = choiceStart.length = cursor.length = 0;
+    const { path, choices, choiceStart, cursor, pathStart, saved } = this;
+    path.length = choices.length = choiceStart.length = cursor.length = pathStart.length = 0;
     this.open();
     while (choiceStart.length > 0) {
       const depth = choiceStart.length - 1;
@@ -220,10 +236,14 @@ export class Explorer {
       if (next === choices.length) {
         choices.length = choiceStart.pop() as number;
         cursor.pop();
-        if (depth > 0) this.back();
+        pathStart.pop();
         continue;
       }
       cursor[depth] = next + 1;
+      if (next > (choiceStart[depth] as number)) {
+        (saved[depth] as SavedState).restore(this.machine);
+        path.length = pathStart[depth] as number;
+      } else if (next + 1 < choices.length) (saved[depth] ??= new SavedState()).save(this.machine);
       this.forward(choices[next] as number);
       this.open();
     }
@@ -231,57 +251,61 @@ export class Explorer {
   }
 
   private forward(code: number): void {
-    const depth = this.path.length;
-    const saved = (this.saved[depth] ??= new SavedState());
-    saved.save(this.machine);
-    this.path.push(code);
+    const { path, machine } = this;
+    path.push(code);
     this.steps++;
-    if (depth >= this.deepest) this.deepest = depth + 1;
-    this.machine.apply(code & 3, code >> 2);
+    if (path.length > this.deepest) this.deepest = path.length;
+    const kind = code & 3;
+    if (this.locksets !== null && (kind === STEP || kind === QUIET)) this.watch(code >> 2);
+    machine.apply(kind, code >> 2);
     if (this.steps >= this.restartAt) throw new Restart();
   }
 
-  private back(): void {
-    this.path.pop();
-    (this.saved[this.path.length] as SavedState).restore(this.machine);
-  }
-
   private unwind(): void {
-    while (this.path.length > 0) this.back();
-    this.choiceStart.length = this.cursor.length = this.choices.length = 0;
+    this.initial.restore(this.machine);
+    this.path.length = this.choiceStart.length = this.cursor.length = this.choices.length = this.pathStart.length = 0;
   }
 
-  /** Enters the present state: lists its choices, none if it was visited or is an end. */
+  /** Enters the present state, or the one at the end of the chain that begins here: lists its choices, none if it was visited or is an end. */
   private open(): void {
     const { machine, choices } = this;
     const start = choices.length;
     this.choiceStart.push(start);
     this.cursor.push(start);
     if (machine.world.invariant) machine.checkInvariant();
-    const forced = this.reduce ? this.privateStep() : -1;
-    if (forced >= 0) {
+    for (let inChain = false; ; inChain = true) {
+      const forced = this.reduce ? this.privateStep() : -1;
+      if (forced < 0) break;
       choices.push((forced << 2) | QUIET);
       this.listKills();
-      if (choices.length === start + 1 && this.path.length < this.maxDepth) return;
-    } else {
-      this.listSteps();
-      if (choices.length === start) this.listWhenStuck();
-      else if (machine.earlyTimeouts < (this.scenario.earlyTimeouts ?? 0)) this.listTimeOuts();
-      const isEnd = choices.length === start;
-      this.listKills();
-      if (!this.enter()) {
-        choices.length = start;
+      if (choices.length > start + 1 || this.path.length >= this.maxDepth) {
+        this.pathStart.push(this.path.length);
+        if (!this.enter()) choices.length = start;
+        else this.limit(start);
         return;
       }
-      if (isEnd) {
-        this.schedules++;
-        machine.check();
+      choices.length = start;
+      if (!inChain && !this.hashAndAdd()) {
+        this.pathStart.push(this.path.length);
+        return;
       }
-      this.limit(start);
+      this.forward((forced << 2) | QUIET);
+    }
+    this.pathStart.push(this.path.length);
+    this.listSteps();
+    if (choices.length === start) this.listWhenStuck();
+    else if (machine.earlyTimeouts < (this.scenario.earlyTimeouts ?? 0)) this.listTimeOuts();
+    const isEnd = choices.length === start;
+    this.listKills();
+    if (!this.enter()) {
+      choices.length = start;
       return;
     }
-    if (!this.enter()) choices.length = start;
-    else this.limit(start);
+    if (isEnd) {
+      this.schedules++;
+      machine.check();
+    }
+    this.limit(start);
   }
 
   private limit(start: number): void {
@@ -293,6 +317,15 @@ export class Explorer {
 
   /** Counts the present state; false if it was known. */
   private enter(): boolean {
+    if (!this.hashAndAdd()) return false;
+    this.states++;
+    if (this.states >= this.stateBudget) throw new Budget(`${this.stateBudget} states`);
+    if ((this.states & 1023) === 0 && performance.now() > this.deadline) throw new Budget(`time`);
+    return true;
+  }
+
+  /** Remembers the present state; false if it was known. */
+  private hashAndAdd(): boolean {
     const { machine } = this;
     let a = machine.memory.hashA;
     let b = machine.memory.hashB;
@@ -313,11 +346,7 @@ export class Explorer {
       b = foldB(b, (machine.last << 8) + machine.preemptions);
     }
     a = foldA(a, machine.earlyTimeouts);
-    if (!this.visited.add(a, b)) return false;
-    this.states++;
-    if (this.states >= this.stateBudget) throw new Budget(`${this.stateBudget} states`);
-    if ((this.states & 4095) === 0 && performance.now() > this.deadline) throw new Budget(`time`);
-    return true;
+    return this.visited.add(a, b);
   }
 
   private rank(worker: number): number {
@@ -369,9 +398,7 @@ export class Explorer {
       this.learnt++;
       if (node.writes) this.writers[word] = (this.writers[word] as number) | bit;
       else this.readers[word] = (this.readers[word] as number) | bit;
-      // One contradiction is seldom alone: this round goes on a while, only to learn.
-      if (((this.privateTo[word] as number) & ~bit) !== 0)
-        this.restartAt = Math.min(this.restartAt, this.steps + 2000 + (this.steps - this.roundStart) / 4);
+      if (((this.privateTo[word] as number) & ~bit) !== 0) this.contradicted();
     }
   }
 
@@ -400,12 +427,48 @@ export class Explorer {
   }
 
   private isPrivate(node: LocalNode, others: number): boolean {
-    for (let word = node.firstWord; word <= node.lastWord; word++) {
-      const rivals = node.writes ? (this.readers[word] as number) | (this.writers[word] as number) : (this.writers[word] as number);
-      if ((rivals & others) !== 0) return false;
+    const { locksets } = this;
+    const { firstWord, lastWord } = node;
+    let lock = -1;
+    for (let word = firstWord; word <= lastWord; word++) {
+      const rivals =
+        others & (node.writes ? (this.readers[word] as number) | (this.writers[word] as number) : (this.writers[word] as number));
+      if (rivals === 0) continue;
+      if (locksets === null) return false;
+      if (lock < 0) lock = locksets.heldBy(node.root);
+      if (lock === 0 || !locksets.guards(lock, word, rivals, node.writes)) return false;
     }
-    for (let word = node.firstWord; word <= node.lastWord; word++) this.privateTo[word] = (this.privateTo[word] as number) | node.root.bit;
+    const { bit } = node.root;
+    for (let word = firstWord; word <= lastWord; word++) {
+      if (lock > 0) locksets?.rely(lock, word, bit, node.writes);
+      else this.privateTo[word] = (this.privateTo[word] as number) | bit;
+    }
     return true;
+  }
+
+  /** Before a step: under which lock it touches what it touches, and whether it takes somebody's lock from him. */
+  private watch(worker: number): void {
+    const locksets = this.locksets as Locksets;
+    const node = this.machine.nodes[worker] as LocalNode;
+    const { root } = node;
+    for (let word = node.firstWord; word <= node.lastWord; word++) {
+      if (locksets.touches(root, word, node.writes)) this.contradicted();
+    }
+    if (node.firstWord === node.lastWord && node.writes && locksets.isLock(node.firstWord)) {
+      const robbed = locksets.robs(node, (name) => this.lives(name));
+      if (robbed !== null) throw new Violation(`${root.name} lets go a lock that ${robbed} holds`);
+    }
+  }
+
+  private lives(name: string): boolean {
+    const { nodes, status, count } = this.machine;
+    for (let w = 0; w < count; w++) if ((nodes[w] as LocalNode).root.name === name && status[w] !== DEAD) return true;
+    return false;
+  }
+
+  /** One contradiction is seldom alone: this round goes on a while, only to learn. */
+  private contradicted(): void {
+    this.restartAt = Math.min(this.restartAt, this.steps + 2000 + (this.steps - this.roundStart) / 4);
   }
 
   // --- schedules outside the search ------------------------------------------------------------------------------
@@ -414,11 +477,14 @@ export class Explorer {
   private finishFairly(): void {
     const { machine } = this;
     const from = this.path.length;
+    const here = new SavedState();
+    here.save(machine);
     for (let step = 0; step < this.maxDepth; step++) {
       const code = this.fairChoice(step);
       if (code < 0) {
         machine.check();
-        while (this.path.length > from) this.back();
+        here.restore(machine);
+        this.path.length = from;
         return;
       }
       this.forward(code);
@@ -448,10 +514,10 @@ export class Explorer {
     const until = Math.min(this.deadline, performance.now() + WARM_UP_MS);
     let length = 50;
     for (let idle = 0; idle < quiet && performance.now() < until; idle++) {
-      const before = this.learnt;
+      const before = this.learnt + (this.locksets?.learnt ?? 0);
       length = Math.round((length * 7 + this.randomSchedule(length)) / 8);
       this.unwind();
-      if (this.learnt !== before) idle = -1;
+      if (this.learnt + (this.locksets?.learnt ?? 0) !== before) idle = -1;
     }
     this.steps = 0;
     this.deepest = 0;
@@ -489,9 +555,9 @@ export class Explorer {
 }
 
 export function explore(scenario: Scenario, options: ExploreOptions = {}): Exploration {
-  const { reduce = true, mergeFrames = true, killAnywhere = false } = options;
+  const { reduce = true, locksets = true, mergeFrames = true, killAnywhere = false } = options;
   try {
-    return new Explorer(scenario, { reduce, mergeFrames, killAnywhere }).run(options);
+    return new Explorer(scenario, { reduce, locksets, mergeFrames, killAnywhere }).run(options);
   } catch (error) {
     // A program that throws before its first access.
     if (!(error instanceof Violation)) throw error;

@@ -26,6 +26,18 @@ export interface WorkerEnd {
   readonly notes: readonly unknown[];
 }
 
+/** How the locks of the explored code are to be read, so that the explorer can tell what they guard. */
+export interface LockRules {
+  /** The name under which a program holds locks; 0 = it has none that could be told. */
+  nameOf(program: string): number;
+  /** The word that says which lock the bearer of the name holds or wants: its word index, or 0. */
+  pendingOf(name: number): number;
+  /** The holder's name in a lock word's value, 0 = free. */
+  holderIn(value: number): number;
+  /** Whether the bearer has been certified dead and not been recovered yet. */
+  isDead(name: number): boolean;
+}
+
 export interface World {
   readonly buffer: SharedArrayBuffer;
   readonly workers: readonly Program[];
@@ -34,6 +46,8 @@ export interface World {
    * only, not on the time or the order of deaths; what they must know otherwise stands in the memory.
    */
   onKill?(victim: Victim): readonly Program[];
+  /** Lets the explorer take critical sections in one go where nobody can tell the difference. */
+  readonly locks?: LockRules;
   /** Called at every end state, with the memory as it is then; throws on a violation. Use runSync() for transformed code. */
   check(end: readonly WorkerEnd[]): void;
   /** Called at every state (switches the reduction off): keep it cheap. */
@@ -96,4 +110,9 @@ export function note(value: unknown): void {
  */
 export function forget(...keys: readonly unknown[]): void {
   state.running?.forget(keys);
+}
+
+/** In a program: milliseconds that this worker has slept to the end of its naps, because nobody woke it. */
+export function slept(): number {
+  return state.running?.clock ?? 0;
 }

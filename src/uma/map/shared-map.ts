@@ -16,6 +16,7 @@
 import { UmaError, optionError } from "../../backend/memory/errors.ts";
 import { KEG_LOCK, MARK_ORPHAN, PAGE_BYTES, ZONE_KEG, ZONE_ROOT } from "../../backend/memory/layout.ts";
 import { type ZoneDefinition, defineZone } from "../definition.ts";
+import { createMarkScan } from "../marks.ts";
 import type { Uma } from "../uma.ts";
 import type { Zone } from "../zone.ts";
 import { type MapType, checkType, hashOf, holds } from "./hash.ts";
@@ -114,7 +115,8 @@ function bucketsFor(capacity: number): number {
  * @throws UmaError ERR_UMA_ZONE_MISMATCH when it exists with another capacity or other types; ERR_UMA_EMPTY; ERR_UMA_BUSY.
  */
 export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
-  const { floor, smr, queue } = uma.core;
+  const { floor, smr, queue, slabs } = uma.core;
+  const { heapStart, heapEnd } = floor.geometry;
   const { i32, f64 } = floor.cells;
   const { locks, patienceMs } = floor;
   const { set: journal, add, commit } = floor.journal;
@@ -308,9 +310,12 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
 
   function sweep(): number {
     let freed = 0;
-    for (const node of Array.from(nodes.ownedBy(MARK_ORPHAN))) {
-      if (i32[(node >>> 2) + NODE_LINKED] !== 0) continue;
-      nodes.freeSmr(node);
+    const scan = createMarkScan(floor, slabs);
+    for (let from = heapStart; scan.next(MARK_ORPHAN, from, heapEnd, nodes.keg); ) {
+      const { item, value } = scan.found;
+      from = item + 1;
+      if (value !== MARK_ORPHAN || i32[(item >>> 2) + NODE_LINKED] !== 0) continue;
+      nodes.freeSmr(item);
       freed++;
     }
     recount();

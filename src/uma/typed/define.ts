@@ -150,7 +150,7 @@ function makeFace(form: Form): Face<Zone> {
   const { type, debug, handles } = form;
   return {
     hash: hashOf(`${type === null ? "" : type.signature}${debug ? ";debug" : ""}${handles ? ";handles" : ""}`),
-    bind: (definition, core, place) => bind(form, definition, core, place),
+    bindTo: (definition, core, place) => bind(form, definition, core, place),
   };
 }
 

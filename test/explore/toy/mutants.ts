@@ -38,9 +38,9 @@ const mutants: readonly Mutant[] = [
   {
     name: "pending noted after the compare-exchange",
     file: "src/lock.ts",
-    find: "i32[slotBase(slot) + PENDING] = 1;\n        for (;;) {\n            const owner = Atomics.compareExchange(i32, LOCK, 0, me);",
+    find: "i32[slotBase(slot) + PENDING] = LOCK;\n        for (;;) {\n            const owner = Atomics.compareExchange(i32, LOCK, 0, me);",
     replace:
-      "for (;;) {\n            const owner = Atomics.compareExchange(i32, LOCK, 0, me);\n            if (owner === 0) i32[slotBase(slot) + PENDING] = 1;",
+      "for (;;) {\n            const owner = Atomics.compareExchange(i32, LOCK, 0, me);\n            if (owner === 0) i32[slotBase(slot) + PENDING] = LOCK;",
     ...by,
   },
   {

@@ -9,7 +9,8 @@ import type * as toy from "./src/worker.ts";
 
 const tree = openTree(toyDist);
 const { createToy } = await tree.load<typeof toy>("worker.js");
-const { COUNTER_A, COUNTER_B, JOURNAL_COUNT, LOCK, MEMORY_WORDS, PENDING, slotBase } = await tree.load<typeof layout>("layout.js");
+const { COUNTER_A, COUNTER_B, GENERATION, JOURNAL_COUNT, LOCK, MEMORY_WORDS, PENDING, REAPING, slotBase, STATE } =
+  await tree.load<typeof layout>("layout.js");
 
 interface More extends Partial<Scenario> {
   /** Who recovers a slot becomes its next tenant, and raises once. */
@@ -44,8 +45,16 @@ function counters(workers: number, raises: number, maxKills: number, more: More 
           return yield* call(mine.raise(slot));
         },
       });
+      const stateOf = (name: number): number => slotBase((name & 255) - 1);
       return {
         buffer,
+        // Whoever becomes a tenant changes names; so recoverers have none.
+        locks: {
+          nameOf: (program) => (program.startsWith("worker") ? Number(program.slice(6)) + 1 : 0),
+          pendingOf: (name) => (name === 0 ? 0 : stateOf(name) + PENDING),
+          holderIn: (value) => value,
+          isDead: (name) => name !== 0 && i32[stateOf(name) + STATE] === REAPING && i32[stateOf(name) + GENERATION] === name >> 8,
+        },
         workers: Array.from({ length: workers }, (_, slot) => worker(slot)),
         onKill: (victim: Victim) => [recoverer(Number(victim.chain.at(-1)?.replace("worker", "")))],
         check(ends: readonly WorkerEnd[]) {

@@ -1,7 +1,7 @@
 /** Theory: where everything lies in the toy's memory (words). Three slots; a lock; two counters that are always equal outside a transaction. */
-export const LOCK = 0; // owner: generation << 8 | slot + 1; 0 = free
 export const COUNTER_A = 1;
 export const COUNTER_B = 2;
+export const LOCK = 3; // owner: generation << 8 | slot + 1; 0 = free
 export const SLOTS = 16;
 export const SLOT_WORDS = 16;
 export const SLOT_COUNT = 4;
@@ -10,7 +10,7 @@ export const MEMORY_WORDS = SLOTS + SLOT_WORDS * SLOT_COUNT;
 /** Inside a slot. */
 export const STATE = 0; // FREE, LIVE, or REAPING
 export const GENERATION = 1;
-export const PENDING = 2; // 1: this slot may hold the lock, or be about to
+export const PENDING = 2; // LOCK: this slot may hold the lock, or be about to
 export const JOURNAL_COUNT = 3;
 export const JOURNAL = 4; // (address, old value) pairs
 

@@ -9,7 +9,7 @@ export interface Lock {
 export function createLock({ i32 }: Memory): Lock {
   function acquire(slot: number): void {
     const me = ownerWord(slot, i32[slotBase(slot) + GENERATION]!);
-    i32[slotBase(slot) + PENDING] = 1;
+    i32[slotBase(slot) + PENDING] = LOCK;
     for (;;) {
       const owner = Atomics.compareExchange(i32, LOCK, 0, me);
       if (owner === 0) return;

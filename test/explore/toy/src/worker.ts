@@ -33,7 +33,7 @@ export function createToy(memory: Memory): Toy {
     const base = slotBase(slot);
     if (Atomics.load(i32, base + STATE) === FREE) return false;
     Atomics.store(i32, base + STATE, REAPING);
-    if (i32[base + PENDING] === 1) {
+    if (i32[base + PENDING] !== 0) {
       const dead = ownerWord(slot, i32[base + GENERATION]!);
       if (Atomics.load(i32, LOCK) === dead) {
         journal.undo(slot);
