@@ -59,11 +59,11 @@ const freesMailed: Work = function* (a) {
 
 /** No handle is given out twice, whatever died meanwhile: not even the one from before. */
 function areDifferent({ world, said }: End): void {
-  const seen = said.filter((what) => typeof what === "string" && what.startsWith("handle "));
+  const seen = said.filter((what): what is string => typeof what === "string" && what.startsWith("handle "));
   const first = `handle ${new Float64Array(world.buffer)[(world.mail >> 1) + HANDLES]}`;
   const all = [first, ...seen];
   const twice = all.find((what, n) => all.indexOf(what) !== n);
-  if (twice !== undefined) throw new Error(`${String(twice)} was given out twice`);
+  if (twice !== undefined) throw new Error(`${twice} was given out twice`);
   if (said.filter((what) => what === "freed").length > 1) throw new Error("two were let free the same handle");
 }
 

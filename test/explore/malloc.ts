@@ -1,10 +1,11 @@
 /** malloc: a small allocation through the zones of the classes, a large one from the heap, and realloc between them. */
 import { call, note, runSync, type Scenario } from "../../tools/explore/index.ts";
 import { scenario, type Case, type Work } from "./cases.ts";
-import { CLASS_ZONES, createMalloc, umaOf, type Attachment, type Definition } from "./world.ts";
+import { classZones, createMalloc, umaOf, type Attachment, type Definition } from "./world.ts";
 
-const small = CLASS_ZONES.find((definition) => definition.name === "malloc-1024") as Definition;
-const larger = CLASS_ZONES.find((definition) => definition.name === "malloc-2048") as Definition;
+const classes = runSync(classZones("keep"));
+const small = classes.find((definition) => definition.name === "malloc-1024") as Definition;
+const larger = classes.find((definition) => definition.name === "malloc-2048") as Definition;
 
 /** One pair of each worker's, so that slabs and buckets are there. */
 const warmed = (all: Attachment[]): void => {

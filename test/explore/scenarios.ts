@@ -15,6 +15,7 @@ import { scenarios as recovery } from "./recovery.ts";
 import { scenarios as remote } from "./remote.ts";
 import { scenarios as slabs } from "./slabs.ts";
 import { scenarios as smr } from "./smr.ts";
+import { scenarios as zones } from "./zones.ts";
 
 export const scenarios: readonly Scenario[] = [
   ...locks,
@@ -32,4 +33,5 @@ export const scenarios: readonly Scenario[] = [
   ...many,
   ...handles,
   ...malloc,
+  ...zones,
 ];

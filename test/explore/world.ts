@@ -21,7 +21,9 @@ import type * as mallocModule from "../../src/uma/malloc/malloc.ts";
 import type * as mapModule from "../../src/uma/map/shared-map.ts";
 import type * as typedModule from "../../src/uma/typed/define.ts";
 import type { Uma } from "../../src/uma/uma.ts";
-import type { Zone } from "../../src/uma/zone.ts";
+import type * as cacheZoneModule from "../../src/uma/cache-zone.ts";
+import type * as secondaryModule from "../../src/uma/secondary.ts";
+import type { Zone, ZonePlace } from "../../src/uma/zone.ts";
 import { openTree, runSync, sleep, type LockRules } from "../../tools/explore/index.ts";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -48,12 +50,14 @@ const { compose } = await tree.load<typeof compositionModule>("uma/composition.j
 const { createCore, finishUnfinished } = await tree.load<typeof coreModule>("uma/core.js");
 export const layout: typeof layoutModule = await tree.load<typeof layoutModule>("backend/memory/layout.js");
 const { slotOf, generationOf, stateWord } = await tree.load<typeof namesModule>("backend/memory/names.js");
-export const { defineZone } = await tree.load<typeof definitionModule>("uma/definition.js");
+export const { defineZone, FLAG_ZINIT } = await tree.load<typeof definitionModule>("uma/definition.js");
 /** The form with handles: as plain where none of its options is given. */
 export const { defineZone: defineTypedZone } = await tree.load<typeof typedModule>("uma/typed/define.js");
 export const { defineMap, openMap } = await tree.load<typeof mapModule>("uma/map/shared-map.js");
 export const { createMalloc } = await tree.load<typeof mallocModule>("uma/malloc/malloc.js");
-export const { CLASS_ZONES } = await tree.load<typeof classesModule>("uma/malloc/classes.js");
+export const { defineCache } = await tree.load<typeof cacheZoneModule>("uma/cache-zone.js");
+export const { defineSecondary } = await tree.load<typeof secondaryModule>("uma/secondary.js");
+export const { classZones } = await tree.load<typeof classesModule>("uma/malloc/classes.js");
 
 export { finishUnfinished };
 export type Definition = definitionModule.ZoneDefinition;
@@ -164,17 +168,27 @@ export function miniWorld(options: MiniOptions): MiniWorld {
 
   function attach(worker: number): Attachment {
     const parts = build(names[worker] as number);
-    const zones = options.zones.map((definition, n) => {
+    const zones: Zone[] = [];
+    options.zones.forEach((definition, n) => {
       const place = places[worker]?.[n];
-      if (!place) return undefined as unknown as Zone;
-      const here = { ...place, supplier: parts.core.arenaPages };
-      const bound = definition.face === null ? null : runSync(definition.face.bindTo(definition, parts.core, here));
-      const made = runSync(parts.factory.make(bound === null ? definition : bound.definition, here));
-      const zone = bound === null ? made : runSync(bound.dress(made));
-      parts.core.open[place.id] = zone;
-      return zone;
+      zones.push(place ? opened(parts, definition, place, zones) : (undefined as unknown as Zone));
     });
     return { ...parts, worker, zones, world };
+  }
+
+  /** What the registry does when a worker opens a zone that is there. */
+  function opened(parts: compositionModule.Parts, definition: Definition, place: Omit<ZonePlace, "supplier">, before: Zone[]): Zone {
+    const here = { ...place, supplier: parts.core.arenaPages };
+    const bound = definition.face === null ? null : runSync(definition.face.bindTo(definition, parts.core, here));
+    const { primary } = definition;
+    const first = primary === null ? null : before.find((zone) => zone?.name === primary.name);
+    const whole = first
+      ? { ...definition, init: first.init, fini: first.fini, flags: definition.flags | (first.zeroInit ? FLAG_ZINIT : 0) }
+      : definition;
+    const made = runSync(parts.factory.make(bound === null ? whole : bound.definition, here));
+    const zone = bound === null ? made : runSync(bound.dress(made));
+    parts.core.open[place.id] = zone;
+    return zone;
   }
 
   function join(name: number): Attachment {

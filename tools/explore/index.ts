@@ -4,6 +4,7 @@ export type { Choice } from "./machine.ts";
 export { replay, shrink, type Replay } from "./replay.ts";
 export { formatScript, parseScript } from "./script.ts";
 export {
+  add,
   call,
   forget,
   note,

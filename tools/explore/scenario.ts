@@ -3,7 +3,7 @@
  * must hold at the end. Logical workers share *nothing but the memory*: a program is started again and again (whenever the
  * explorer needs it at another place), so each start must build its own closures and keep no state outside them.
  */
-import { announce, NOTIFY, READ, WAIT, WRITE, type IntView, type View } from "./access.ts";
+import { announce, announced, NOTIFY, READ, UPDATE, WAIT, WRITE, type IntView, type View } from "./access.ts";
 import { isGenerator, state } from "./runtime.ts";
 
 export interface Program {
@@ -87,6 +87,12 @@ export function* read(view: View, index: number): Generator<unknown, number, unk
 
 export function* write(view: View, index: number, value: number): Generator<unknown, void, unknown> {
   yield announce(WRITE, view, index, value, 0, 0);
+}
+
+/** As Atomics.add: answers what was there before. */
+export function* add(view: IntView, index: number, value: number): Generator<unknown, number, unknown> {
+  announced.op = "add";
+  return (yield announce(UPDATE, view, index, value, 0, 0)) as number;
 }
 
 /** Sleeps until nothing else can run, or until somebody notifies the word: how a program that must try again waits its turn. */

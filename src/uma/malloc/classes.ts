@@ -59,5 +59,9 @@ export const DEPOT_BUCKETS = 4;
 
 /** The classes' zones, in the order of CLASS_SIZES: every thread uses the same ones, and so the same policy. */
 export function classZones(onDeath: DeathPolicy): readonly ZoneDefinition[] {
-  return CLASS_SIZES.map((size) => defineZone(`${ZONE_PREFIX}${size}`, { size, maxCache: DEPOT_BUCKETS * bucketItems(size), onDeath }));
+  const zones: ZoneDefinition[] = [];
+  for (const size of CLASS_SIZES) {
+    zones.push(defineZone(`${ZONE_PREFIX}${size}`, { size, maxCache: DEPOT_BUCKETS * bucketItems(size), onDeath }));
+  }
+  return zones;
 }
