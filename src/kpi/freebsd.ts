@@ -8,69 +8,109 @@
  */
 import { UmaError } from "../backend/memory/errors.ts";
 import type { AllocPages, FreePages } from "../backend/supplier/page-supplier.ts";
+import type { MemoryBuffer } from "../backend/memory/buffer.ts";
+import { PAGE_BYTES } from "../backend/memory/layout.ts";
+import { defineCache } from "../uma/cache-zone.ts";
 import { type ZoneOptions, defineZone } from "../uma/definition.ts";
+import { type Malloc, createMalloc } from "../uma/malloc/malloc.ts";
 import { type PcpuZone, openPcpu } from "../uma/pcpu.ts";
+import { defineSecondary } from "../uma/secondary.ts";
 import type { Smr } from "../uma/smr.ts";
-import type { Uma } from "../uma/uma.ts";
+import { Uma } from "../uma/uma.ts";
 import type { Zone } from "../uma/zone.ts";
 
-/** Wait flags, malloc.h. */
-export const M_NOWAIT = 0x0001;
-export const M_WAITOK = 0x0002;
-export const M_ZERO = 0x0100;
-export const M_NOVM = 0x0200;
-export const M_USE_RESERVE = 0x0400;
+import {
+  EWOULDBLOCK,
+  M_USE_RESERVE,
+  M_WAITOK,
+  M_ZERO,
+  UMA_ALIGN_CACHE,
+  UMA_ANYDOMAIN,
+  UMA_RECLAIM_DRAIN,
+  UMA_RECLAIM_DRAIN_CPU,
+  UMA_ZONE_MAXBUCKET,
+  UMA_ZONE_NOBUCKET,
+  UMA_ZONE_NOFREE,
+  UMA_ZONE_NOTOUCH,
+  UMA_ZONE_PCPU,
+  UMA_ZONE_SMR,
+  UMA_ZONE_UNMANAGED,
+  UMA_ZONE_ZINIT,
+} from "./freebsd-flags.ts";
 
-/** Zone flags. The three of 2002 that are gone today have bits of their own here. */
-export const UMA_ZONE_UNMANAGED = 0x0001;
-export const UMA_ZONE_ZINIT = 0x0002;
-export const UMA_ZONE_CONTIG = 0x0004;
-export const UMA_ZONE_NOTOUCH = 0x0008;
-export const UMA_ZONE_MALLOC = 0x0010;
-export const UMA_ZONE_NOFREE = 0x0020;
-export const UMA_ZONE_MTXCLASS = 0x0040;
-export const UMA_ZONE_VM = 0x0080;
-export const UMA_ZONE_NOTPAGE = 0x0100;
-export const UMA_ZONE_NOBUCKET = 0x0400;
-export const UMA_ZONE_MAXBUCKET = 0x0800;
-export const UMA_ZONE_CACHESPREAD = 0x2000;
-export const UMA_ZONE_NODUMP = 0x4000;
-export const UMA_ZONE_PCPU = 0x8000;
-export const UMA_ZONE_FIRSTTOUCH = 0x10000;
-export const UMA_ZONE_ROUNDROBIN = 0x20000;
-export const UMA_ZONE_SMR = 0x40000;
-export const UMA_ZONE_NOKASAN = 0x80000;
-export const UMA_ZONE_PAGEABLE = 0x100000;
-export const UMA_ZONE_STATIC = 0x200000;
-export const UMA_ZONE_OFFPAGE = 0x400000;
-
-/** Alignments, as masks. */
-export const UMA_ALIGN_PTR: number = 4 - 1;
-export const UMA_ALIGN_LONG: number = 8 - 1;
-export const UMA_ALIGN_INT: number = 4 - 1;
-export const UMA_ALIGN_SHORT: number = 2 - 1;
-export const UMA_ALIGN_CHAR: number = 1 - 1;
-export const UMA_ALIGN_CACHE: number = 64 - 1;
-export const UMA_SMALLEST_UNIT = 16;
-
-/** Depths of a reclaim. */
-export const UMA_RECLAIM_DRAIN = 1;
-export const UMA_RECLAIM_DRAIN_CPU = 2;
-export const UMA_RECLAIM_TRIM = 3;
-
-/** errno.h */
-export const EWOULDBLOCK = 35;
+export * from "./freebsd-flags.ts";
 
 /** Returns 0 or nothing when done, anything else to refuse. */
 export type uma_ctor = (mem: number, size: number, arg: unknown, flags: number) => number | void;
 export type uma_dtor = (mem: number, size: number, arg: unknown) => void;
 export type uma_init = (mem: number, size: number, flags: number) => number | void;
 export type uma_fini = (mem: number, size: number) => void;
+/** Stores up to `count` items in `store`. @returns how many. */
+export type uma_import = (arg: unknown, store: number[], count: number, domain: number, flags: number) => number;
+export type uma_release = (arg: unknown, store: readonly number[], count: number) => void;
+export type uma_maxaction_t = (zone: uma_zone_t, flags: number) => void;
 
 /** A zone's handle. */
 export type uma_zone_t = Zone;
 
+/** A limit, or a count, of a zone, as a sysctl shows it. */
+export interface UmaSysctl {
+  readonly read: () => number;
+  /** Absent where the value cannot be set. */
+  readonly write?: (value: number) => void;
+}
+
 export interface FreebsdUma {
+  /** The attachment that these names work on. */
+  readonly uma: Uma;
+  /** Zones with a counter of so many bytes for each worker. */
+  readonly pcpu_zone_4: uma_zone_t;
+  readonly pcpu_zone_8: uma_zone_t;
+  readonly pcpu_zone_16: uma_zone_t;
+  readonly pcpu_zone_32: uma_zone_t;
+  readonly pcpu_zone_64: uma_zone_t;
+  uma_startup1(virtual_avail?: number): void;
+  uma_startup2(hash?: unknown, elems?: number): void;
+  uma_zsecond_create(
+    name: string,
+    ctor: uma_ctor | null,
+    dtor: uma_dtor | null,
+    zinit: uma_init | null,
+    zfini: uma_fini | null,
+    primary: uma_zone_t,
+  ): uma_zone_t;
+  uma_zcache_create(
+    name: string,
+    size: number,
+    ctor: uma_ctor | null,
+    dtor: uma_dtor | null,
+    zinit: uma_init | null,
+    zfini: uma_fini | null,
+    zimport: uma_import,
+    zrelease: uma_release,
+    arg: unknown,
+    flags: number,
+  ): uma_zone_t;
+  uma_zalloc_domain(zone: uma_zone_t, arg: unknown, domain: number, flags: number): number;
+  uma_reclaim_domain(req: number, domain: number): void;
+  uma_zone_reclaim_domain(zone: uma_zone_t, req: number, domain: number): void;
+  uma_limit(): number;
+  uma_zone_exhausted_nolock(zone: uma_zone_t): number;
+  uma_zone_set_init(zone: uma_zone_t, uminit: uma_init): void;
+  uma_zone_set_fini(zone: uma_zone_t, fini: uma_fini): void;
+  uma_zone_set_zinit(zone: uma_zone_t, zinit: uma_init): void;
+  uma_zone_set_zfini(zone: uma_zone_t, zfini: uma_fini): void;
+  uma_zone_set_smr(zone: uma_zone_t, smr: Smr): void;
+  uma_set_cache_align_mask(mask: number): void;
+  uma_get_cache_align_mask(): number;
+  /** The name of uma_set_cache_align_mask before 2023. */
+  uma_set_align(align: number): void;
+  uma_print_stats(print?: (line: string) => void): void;
+  /** Whole pages straight from the heap; 0 = none. */
+  uma_large_malloc(size: number, wait: number): number;
+  uma_large_free(address: number): void;
+  SYSCTL_UMA_MAX(zone: uma_zone_t): UmaSysctl;
+  SYSCTL_UMA_CUR(zone: uma_zone_t): UmaSysctl;
   uma_zcreate(
     name: string,
     size: number,
@@ -122,6 +162,8 @@ export interface FreebsdUma {
 export function createFreebsdUma(uma: Uma): FreebsdUma {
   const { u8 } = uma.views;
   const perCpu = new Map<Zone, PcpuZone>();
+  let cacheMask = UMA_ALIGN_CACHE;
+  let malloc: Malloc | null = null;
   /** What the allocation under way was asked with; ctor gets it. */
   let flagsNow = 0;
 
@@ -129,11 +171,12 @@ export function createFreebsdUma(uma: Uma): FreebsdUma {
     const has = (flag: number): boolean => (flags & flag) !== 0;
     const options: ZoneOptions = {
       size,
-      align: Math.max(align + 1, 1),
-      ...(ctor === null ? {} : { ctor: (mem, arg) => done(ctor(mem, size, arg, flagsNow)) }),
-      ...(dtor === null ? {} : { dtor: (mem, arg) => dtor(mem, size, arg) }),
-      ...(uminit === null ? {} : { init: (mem) => done(uminit(mem, size, flagsNow)) }),
-      ...(fini === null ? {} : { fini: (mem) => fini(mem, size) }),
+      align: Math.max((align === UMA_ALIGN_CACHE ? cacheMask : align) + 1, 1),
+      ...uses(size, ctor, dtor),
+      ...(uminit === null ? {} : { init: initOf(size, uminit) }),
+      ...(fini === null ? {} : { fini: finiOf(size, fini) }),
+      // Any zone may become a primary later.
+      secondaries: !has(UMA_ZONE_PCPU),
       ...(has(UMA_ZONE_NOBUCKET) ? { bucket: 0 } : {}),
       zinit: has(UMA_ZONE_ZINIT),
       nofree: has(UMA_ZONE_NOFREE),
@@ -146,6 +189,72 @@ export function createFreebsdUma(uma: Uma): FreebsdUma {
     const pcpu = openPcpu(uma, name, options);
     perCpu.set(pcpu.zone, pcpu);
     return pcpu.zone;
+  }
+
+  /** ctor and dtor as options. */
+  function uses(size: number, ctor: uma_ctor | null, dtor: uma_dtor | null): Pick<ZoneOptions, "ctor" | "dtor"> {
+    return {
+      ...(ctor === null ? {} : { ctor: (mem: number, arg: unknown) => done(ctor(mem, size, arg, flagsNow)) }),
+      ...(dtor === null ? {} : { dtor: (mem: number, arg: unknown) => dtor(mem, size, arg) }),
+    };
+  }
+
+  function initOf(size: number, init: uma_init): (mem: number) => boolean {
+    return (mem) => done(init(mem, size, flagsNow));
+  }
+
+  function finiOf(size: number, fini: uma_fini): (mem: number) => void {
+    return (mem) => fini(mem, size);
+  }
+
+  function between(size: number, zinit: uma_init | null, zfini: uma_fini | null): Pick<ZoneOptions, "zoneInit" | "zoneFini"> {
+    return {
+      ...(zinit === null ? {} : { zoneInit: initOf(size, zinit) }),
+      ...(zfini === null ? {} : { zoneFini: finiOf(size, zfini) }),
+    };
+  }
+
+  function uma_zsecond_create(...[name, ctor, dtor, zinit, zfini, primary]: Parameters<FreebsdUma["uma_zsecond_create"]>): Zone {
+    const { size } = primary;
+    return uma.open(defineSecondary(name, primary.definition, { ...uses(size, ctor, dtor), ...between(size, zinit, zfini) }));
+  }
+
+  function uma_zcache_create(
+    ...[name, size, ctor, dtor, zinit, zfini, zimport, zrelease, arg, flags]: Parameters<FreebsdUma["uma_zcache_create"]>
+  ): Zone {
+    const has = (flag: number): boolean => (flags & flag) !== 0;
+    const definition = defineCache(name, {
+      size: Math.max(1, size),
+      ...uses(size, ctor, dtor),
+      ...between(size, zinit, zfini),
+      import: (store, count) => zimport(arg, store, count, UMA_ANYDOMAIN, flagsNow),
+      release: (store, count) => zrelease(arg, store, count),
+      ...(has(UMA_ZONE_NOBUCKET) ? { bucket: 0 } : {}),
+      unmanaged: has(UMA_ZONE_UNMANAGED),
+      maxBucket: has(UMA_ZONE_MAXBUCKET),
+    });
+    return uma.open(definition);
+  }
+
+  function oneDomain(domain: number): void {
+    if (domain === 0 || domain === UMA_ANYDOMAIN) return;
+    throw new UmaError("ERR_UMA_OPTION", `domain ${String(domain)}: a memory has one, number 0; or UMA_ANYDOMAIN`, { value: domain });
+  }
+
+  function pcpuZone(size: number): Zone {
+    return uma_zcreate(`pcpu-${size}`, size, null, null, null, null, UMA_ALIGN_CACHE, UMA_ZONE_PCPU);
+  }
+
+  function uma_set_cache_align_mask(mask: number): void {
+    if (!Number.isInteger(mask) || mask < 0 || mask >= PAGE_BYTES || (mask & (mask + 1)) !== 0) {
+      throw new UmaError("ERR_UMA_OPTION", `mask ${String(mask)}: one less than a power of two up to ${PAGE_BYTES}`, { value: mask });
+    }
+    cacheMask = mask;
+  }
+
+  function uma_large_malloc(size: number): number {
+    malloc ??= createMalloc(uma);
+    return malloc.alignedAlloc(PAGE_BYTES, Math.ceil(Math.max(size, 1) / PAGE_BYTES) * PAGE_BYTES);
   }
 
   function done(answer: number | void): boolean {
@@ -169,6 +278,11 @@ export function createFreebsdUma(uma: Uma): FreebsdUma {
 
   function take(zone: Zone, arg: unknown, flags: number): number {
     if ((flags & M_WAITOK) === 0) return (flags & M_USE_RESERVE) === 0 ? zone.tryAlloc(arg) : zone.allocReserved(arg);
+    if (zone.definition.origin !== null) {
+      // As in uma.h: an import that has none makes NULL, also of M_WAITOK; only a limit is waited for.
+      const item = zone.tryAlloc(arg);
+      if (item !== 0 || uma.lastFailure !== "LIMIT") return item;
+    }
     try {
       return zone.allocWait({}, arg);
     } catch (thrown) {
@@ -209,8 +323,60 @@ export function createFreebsdUma(uma: Uma): FreebsdUma {
     req === UMA_RECLAIM_DRAIN_CPU ? "drain-cpu" : req === UMA_RECLAIM_DRAIN ? "drain" : "trim";
 
   return {
+    uma,
+    get pcpu_zone_4() {
+      return pcpuZone(4);
+    },
+    get pcpu_zone_8() {
+      return pcpuZone(8);
+    },
+    get pcpu_zone_16() {
+      return pcpuZone(16);
+    },
+    get pcpu_zone_32() {
+      return pcpuZone(32);
+    },
+    get pcpu_zone_64() {
+      return pcpuZone(64);
+    },
+    uma_startup1: () => undefined,
+    uma_startup2: () => undefined,
     uma_zcreate,
+    uma_zsecond_create,
+    uma_zcache_create,
     uma_zdestroy,
+    uma_zalloc_domain(zone, arg, domain, flags) {
+      oneDomain(domain);
+      return uma_zalloc_arg(zone, arg, flags);
+    },
+    uma_reclaim_domain(req, domain) {
+      oneDomain(domain);
+      uma.reclaim(mode(req));
+    },
+    uma_zone_reclaim_domain(zone, req, domain) {
+      oneDomain(domain);
+      zone.reclaim(mode(req));
+    },
+    uma_limit: () => uma.memoryLimit,
+    uma_zone_exhausted_nolock: (zone) => (zone.exhausted() ? 1 : 0),
+    uma_zone_set_init: (zone, uminit) => zone.setInit(initOf(zone.size, uminit)),
+    uma_zone_set_fini: (zone, fini) => zone.setFini(finiOf(zone.size, fini)),
+    uma_zone_set_zinit: (zone, zinit) => zone.setZoneInit(initOf(zone.size, zinit)),
+    uma_zone_set_zfini: (zone, zfini) => zone.setZoneFini(finiOf(zone.size, zfini)),
+    uma_zone_set_smr(zone, smr) {
+      if (smr !== uma.smr) throw new UmaError("ERR_UMA_OPTION", "smr: a memory has one, uma_zone_get_smr's", { zone: zone.name });
+      zone.setSmr();
+    },
+    uma_set_cache_align_mask,
+    uma_get_cache_align_mask: () => cacheMask,
+    uma_set_align: uma_set_cache_align_mask,
+    uma_print_stats(print = (line) => console.log(line)) {
+      for (const line of uma.table()) print(line);
+    },
+    uma_large_malloc,
+    uma_large_free: (address) => malloc?.free(address),
+    SYSCTL_UMA_MAX: (zone) => ({ read: () => zone.getMax(), write: (value) => zone.setMax(value) }),
+    SYSCTL_UMA_CUR: (zone) => ({ read: () => zone.getCur() }),
     uma_zalloc: (zone, flags) => uma_zalloc_arg(zone, undefined, flags),
     uma_zalloc_arg,
     uma_zfree: (zone, item) => zone.free(item),
@@ -256,4 +422,14 @@ export function createFreebsdUma(uma: Uma): FreebsdUma {
     uma_zone_set_freef: (zone, freef) => zone.setFreef(freef),
     uma_zone_get_smr: () => uma.smr,
   };
+}
+
+/**
+ * Makes a memory in `bootmem`, attaches this thread to it, and gives its names: where a program of 2002 hands UMA its first pages. Records
+ * of the first zones lie in `npages` pages set aside at its beginning; the heap behind them serves slabs from the first call on.
+ * @throws UmaError ERR_UMA_OPTION.
+ * @source FreeBSD uma.h uma_startup
+ */
+export function uma_startup(bootmem: MemoryBuffer, npages = 4): FreebsdUma {
+  return createFreebsdUma(Uma.create({ buffer: bootmem, bootPages: npages }));
 }

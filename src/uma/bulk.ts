@@ -13,10 +13,12 @@ import {
   BUCKET_EMPTY,
   BUCKET_MASK,
   LINE_ALLOCS,
+  LINE_REMOTE,
   LINE_SP,
   LINE_TOP,
   MARK_BUSY,
   MARK_FREE,
+  MARK_ORPHAN,
   PAGE_SHIFT,
   PTE_DELTA,
   PTE_TAG,
@@ -42,10 +44,17 @@ export interface Bulk {
   free(z: Zone, items: ItemList, count: number, arg: unknown): void;
 }
 
+/** Another worker's item that has been claimed: where its mark is, what it was, and whose. */
+interface Claimed {
+  readonly mark: number;
+  readonly was: number;
+  readonly tenant: number;
+}
+
 export function createBulk(core: Core): Bulk {
-  const { i32, u8 } = core.floor.cells;
+  const { i32, u8, f64 } = core.floor.cells;
   const { pageTable: PT, heapStart, heapEnd } = core.floor.geometry;
-  const { slot } = core.floor;
+  const { slot, slots } = core.floor;
   const MINE_BUSY = slot | MARK_BUSY;
   const SPAN = heapEnd - heapStart;
   /** Where the marks of a run stand. */
@@ -134,14 +143,9 @@ export function createBulk(core: Core): Bulk {
       for (let n = 0; n < count; n++) z.free(items[n] as number, arg);
       return;
     }
-    const mine = claim(z, items, count);
+    const others = claim(z, items, count);
+    f64[(z.line + LINE_REMOTE) >> 1] += others;
     giveRuns(z, items, count);
-    if (mine === count) return;
-    // The items of other workers, and what did not go into the bucket by itself.
-    for (let n = 0; n < count; n++) {
-      const p = items[n] as number;
-      if (p !== 0 && u8[markAt(z, p)] !== MARK_FREE && u8[markAt(z, p)] !== MINE_BUSY) z.free(p);
-    }
   }
 
   /**
@@ -205,22 +209,28 @@ export function createBulk(core: Core): Bulk {
     });
   }
 
-  /** Marks this worker's items BUSY; at the first that is no item, or stands twice, all is as before. @returns how many are its own. */
+  /**
+   * Marks all items BUSY in this worker's name, those of others by compare-exchange; at the first that is no item, is free, or
+   * stands twice, all is as before. @returns how many were others'.
+   */
   function claim(z: Zone, items: ItemList, count: number): number {
-    let mine = 0;
+    const others: Claimed[] = [];
     for (let n = 0; n < count; n++) {
       const p = items[n] as number;
       if (p === 0) continue;
       const mark = isItem(z, p) ? markAt(z, p) : -1;
       if (mark >= 0 && u8[mark] === slot) {
         u8[mark] = MINE_BUSY;
-        mine++;
         continue;
       }
       try {
-        const seen = u8[core.items.check(z, p)];
+        const at = core.items.check(z, p);
+        const seen = u8[at];
         if (seen === MARK_FREE || seen === MINE_BUSY) throw alreadyFree(z, p);
+        const tenant = (seen & ~MARK_BUSY) === MARK_ORPHAN ? 0 : slots.tenant(seen & ~MARK_BUSY);
+        others.push({ mark: at, was: core.items.claimFor(z, p, at, MINE_BUSY), tenant });
       } catch (thrown) {
+        for (const one of others) giveBack(one);
         for (let back = 0; back < n; back++) {
           const q = items[back] as number;
           if (q !== 0 && isItem(z, q) && u8[markAt(z, q)] === MINE_BUSY) u8[markAt(z, q)] = slot;
@@ -228,7 +238,13 @@ export function createBulk(core: Core): Bulk {
         throw thrown;
       }
     }
-    return mine;
+    return others.length;
+  }
+
+  /** Another worker's item is its again; if it has died meanwhile, its recovery may have been past this item. */
+  function giveBack({ mark, was, tenant }: Claimed): void {
+    Atomics.store(u8, mark, was);
+    if (was !== MARK_ORPHAN && !slots.takesPart(tenant)) Atomics.compareExchange(u8, mark, was, MARK_ORPHAN);
   }
 
   /** Puts the BUSY items of the list into buckets, a run at a time: the store of the position commits, then the marks go. */

@@ -134,6 +134,8 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
   /** Zone (record) for which this thread tries as a waiter. */
   let waiter = 0;
   let intoReserve = false;
+  /** Zone through whose gate this allocation has just looked in vain: nobody is asked twice. */
+  let vain = 0;
 
   function resetTop(z: ZoneHandle): void {
     const off = i32[z.line + LINE_SP] === NO_BUCKET || isScarce(z.zone);
@@ -161,6 +163,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
       return OK;
     }
     const gated = gates.isGated(zone);
+    vain = 0;
     for (;;) {
       const cap = i32[zone + ZONE_BUCKET_CAP];
       // While workers wait, items are taken one at a time.
@@ -182,7 +185,11 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
       }
       resetTop(z);
       if (outcome === OK || outcome === LIMIT) return outcome;
-      if (gated && outcome === EMPTY) return gates.adjust(z, line + LINE_SP, cap, false);
+      if (gated && outcome === EMPTY) {
+        const through = gates.adjust(z, line + LINE_SP, cap, false);
+        if (through === EMPTY) vain = zone;
+        return through;
+      }
       // BUSY said that no bucket is at hand, EMPTY that the keg has no free item: get one, without a lock held, and look again.
       const got = outcome === BUSY ? pools.takeBucket(zone, line + LINE_EXTRA) : kegs.grow(z, false);
       if (got !== OK) return got;
@@ -384,6 +391,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
         if (turnedAway(zone)) return failed(LIMIT);
         if (i32[zone + ZONE_FULL] !== 0) return takeFromDepot(z);
         if (headroom(zone) <= 0) return failed(LIMIT);
+        if (gated && vain === zone) return failed(EMPTY);
         if (gated) break;
         const slab = i32[keg + KEG_FREE] > (intoReserve ? 0 : i32[keg + KEG_RESERVE]) ? slabs.pick(keg) : 0;
         if (slab !== 0) {

@@ -12,6 +12,7 @@ import { createRecovery, type Recovery } from "./recovery.ts";
 import { createRegistry, type Registry } from "./registry.ts";
 import { createReserves } from "./reserves.ts";
 import { createServices, type ServiceParts } from "./services.ts";
+import { createSetters } from "./setters.ts";
 import { createStatistics, type Statistics } from "./statistics.ts";
 import { createOnlineVerify, type OnlineOptions, type OnlineVerdict } from "./verify-online.ts";
 import { createVerify, type Verdict } from "./verify.ts";
@@ -63,6 +64,7 @@ export function compose(core: Core): Parts {
       },
     }),
     limbo,
+    setters: createSetters(core, { refuseCache: (z, what) => services.refuseCache(z, what), toSmr: (z) => factory.toSmr(z) }),
     reserves: createReserves(core, {
       prealloc: (z, count) => services.prealloc(z, count),
       refuseCache: (z, what) => services.refuseCache(z, what),

@@ -3,6 +3,7 @@
  * What zones, recovery, verification and statistics all need stands here, and nothing else.
  */
 import type { Floor } from "../backend/memory/floor.ts";
+import { MAX_ZONES } from "../backend/memory/layout.ts";
 import { createArenaPages } from "../backend/supplier/arena-pages.ts";
 import type { PageSupplier } from "../backend/supplier/page-supplier.ts";
 import { createRunPages, type RunPages } from "../backend/supplier/run-pages.ts";
@@ -46,6 +47,8 @@ export interface Core {
   readonly unfinished: { zone: Zone; item: number }[];
   /** Closings of zones in this thread that a lock out of reach has cut short. */
   readonly closings: { zone: number; handle: ZoneHandle }[];
+  /** How deep this thread is in ctor and dtor of zones without marks, by id. */
+  readonly hookDepth: Int32Array;
   /** Why the last try for an item of any zone failed. */
   failure: Outcome;
   /** Ends this thread's waits for a zone that it closes; set by the composition. @returns false when a lock was out of reach. */
@@ -86,6 +89,7 @@ export function createCore(floor: Floor): Core {
     open: [],
     unfinished: [],
     closings: [],
+    hookDepth: new Int32Array(MAX_ZONES),
     failure: OK,
     endWaits: () => true,
     attached: true,

@@ -107,7 +107,7 @@ export interface ZoneDefinition<Z = Zone> {
   readonly zoneInit: Init | null;
   readonly zoneFini: Fini | null;
   /** Secondary zones: the zone on whose slabs its items lie. */
-  readonly primary: ZoneDefinition<never> | null;
+  readonly primary: ZoneDefinition<unknown> | null;
   /** Cache zones: makes, for each attachment, what items come from and go to. */
   readonly origin: ((core: Core) => Origin) | null;
   readonly limit: number;

@@ -65,6 +65,7 @@ export interface Reclaim {
   tick(): boolean;
   /** Pages of the memory in use above which memory is called low; 0 = no limit. */
   setPageLimit(pages: number): void;
+  pageLimit(): number;
   /** Has `callback` called when memory is low. @returns ends that. */
   onLowMemory(callback: () => void): () => void;
   /** Looks whether memory is low, and does what is due; at most once a second over all workers. */
@@ -274,5 +275,5 @@ export function createReclaim(core: Core, registry: Registry, closing: Closing, 
     }
   }
 
-  return { zone: reclaimZone, all, attend, tick, setPageLimit, onLowMemory, relieve };
+  return { zone: reclaimZone, all, attend, tick, setPageLimit, pageLimit: () => i32[sb + SB_PAGE_LIMIT], onLowMemory, relieve };
 }

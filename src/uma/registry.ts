@@ -114,7 +114,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     const name = encoder.encode(definition.name);
     for (;;) {
       // A secondary brings its primary along: its init and fini are run by whoever grows the keg.
-      const primary = definition.primary === null ? null : open(definition.primary);
+      const primary = definition.primary === null ? null : open(definition.primary as ZoneDefinition);
       const id = find(name);
       if (id > 0) {
         const known = core.open[id];

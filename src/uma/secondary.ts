@@ -21,7 +21,7 @@ export type SecondaryOptions = Pick<
  * @throws UmaError ERR_UMA_OPTION.
  * @source FreeBSD sys/vm/uma.h uma_zsecond_create
  */
-export function defineSecondary(name: string, primary: ZoneDefinition<never>, options: SecondaryOptions = {}): ZoneDefinition {
+export function defineSecondary(name: string, primary: ZoneDefinition<unknown>, options: SecondaryOptions = {}): ZoneDefinition {
   if (typeof primary !== "object" || primary === null || (primary.flags & FLAG_SECONDARIES) === 0) {
     throw optionError("primary", primary, "the definition of a zone with the option secondaries", name);
   }

@@ -3,7 +3,9 @@ import { UmaError, optionError } from "../backend/memory/errors.ts";
 import {
   KEG_FLAGS,
   KEG_FREE,
+  KEG_MOST_ZONES,
   KEG_REFS,
+  KEG_ZONES,
   LINE_REASONS,
   MARK_BUSY,
   REASON_DRAIN,
@@ -11,6 +13,7 @@ import {
   REASON_ORPHANS,
   REASON_RECLAIM,
   REASON_TRIM,
+  ZONE_ID,
   ZONE_PRIMARY,
   ZONE_STATE,
   ZONE_STATE_DYING,
@@ -27,6 +30,7 @@ import { EMPTY, OK, REFUSED } from "./outcome.ts";
 import type { Reclaim } from "./reclaim.ts";
 import type { Recovery } from "./recovery.ts";
 import type { Reserves } from "./reserves.ts";
+import type { Setters } from "./setters.ts";
 import type { Statistics } from "./statistics.ts";
 import type { DestroyOptions, LeakReport, Zone, ZoneServices } from "./zone.ts";
 
@@ -43,11 +47,13 @@ export interface ServiceParts {
   readonly reclaims: Reclaim;
   readonly reserves: Reserves;
   readonly limbo: Limbo;
+  readonly setters: Setters;
 }
 
 /** What zones ask for, and what waiting and limits do. */
 export interface Services extends ZoneServices {
   askBack(z: Zone): void;
+  askSiblings(z: Zone): void;
   shrinkCaches(z: Zone): void;
 }
 
@@ -81,6 +87,18 @@ export function createServices(core: Core, parts: ServiceParts): Services {
   function askBack(z: Zone): void {
     caches.resetTop(z);
     parts.closing.askBack(z.zone);
+  }
+
+  /** The keg may be empty because other zones on it cache what they do not need. */
+  function askSiblings(z: Zone): void {
+    if (z.zoneAt === 0 || i32[z.keg + KEG_REFS] < 2) return;
+    for (let n = 0; n < KEG_MOST_ZONES; n++) {
+      const sibling = i32[z.keg + KEG_ZONES + n];
+      if (sibling === 0 || sibling === z.zone) continue;
+      parts.closing.call(sibling, REASON_RECLAIM);
+      const here = core.open[i32[sibling + ZONE_ID]];
+      if (here !== undefined && !here.closed && here.zone === sibling) parts.reclaims.attend(here, "drain");
+    }
   }
 
   function relieve(): void {
@@ -193,6 +211,7 @@ export function createServices(core: Core, parts: ServiceParts): Services {
     features: parts,
     attend,
     askBack,
+    askSiblings,
     shrinkCaches,
     limitMet,
     relieve,

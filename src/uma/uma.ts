@@ -432,6 +432,12 @@ export class Uma {
     this.parts.reclaims.setPageLimit(Math.ceil(bytes / PAGE_BYTES));
   }
 
+  /** The limit that {@link setMemoryLimit} has set, rounded up to pages: bytes; 0 = none. @source FreeBSD uma.h uma_limit */
+  get memoryLimit(): number {
+    this.check();
+    return this.parts.reclaims.pageLimit() * PAGE_BYTES;
+  }
+
   /** Has `callback` called, with no lock held, when this thread finds memory low. @returns ends that. */
   onLowMemory(callback: () => void): () => void {
     this.check();

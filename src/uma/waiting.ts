@@ -12,8 +12,9 @@
  */
 import { isShared } from "../backend/memory/buffer.ts";
 import { UmaError, optionError } from "../backend/memory/errors.ts";
-import { LINE_FAILS, LINE_REASONS, LINE_SLEEPS, SLOT_WAIT, ZONE_SLEEPS } from "../backend/memory/layout.ts";
+import { LINE_FAILS, LINE_REASONS, LINE_SLEEPS, MARK_BUSY, SLOT_WAIT, ZONE_SLEEPS } from "../backend/memory/layout.ts";
 import type { Core } from "./core.ts";
+import { createMarkScan } from "./marks.ts";
 import { REFUSED } from "./outcome.ts";
 import type { Queue } from "./queue.ts";
 import type { Zone } from "./zone.ts";
@@ -43,6 +44,8 @@ export interface Waiting {
 export interface WaitServices {
   /** Asks the other openers for what lies in their caches. */
   askBack(z: Zone): void;
+  /** Asks the other zones on its keg for what lies in theirs. */
+  askSiblings(z: Zone): void;
   attend(z: Zone): void;
 }
 
@@ -61,7 +64,9 @@ interface Promised {
 
 export function createWaiting(core: Core, queue: Queue, services: WaitServices): Waiting {
   const { i32, canWait, buffer } = core.floor.cells;
-  const { slotWord } = core.floor;
+  const { slotWord, slot } = core.floor;
+  const { heapStart, heapEnd } = core.floor.geometry;
+  const scan = createMarkScan(core.floor, core.slabs);
   const { caches } = core;
   const WAIT = slotWord + SLOT_WAIT;
   const promised: Promised[] = [];
@@ -127,6 +132,11 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     const first = z.tryAlloc(arg);
     if (first !== 0) return first;
     if (core.failure === REFUSED) throw refused(z);
+    if (inHookOf(z)) {
+      throw new UmaError("ERR_UMA_HOOK_RECURSION", `a ctor or dtor of zone "${z.name}" would wait for an item of its own zone`, {
+        zone: z.name,
+      });
+    }
     i32[z.line + LINE_SLEEPS]++;
     Atomics.add(i32, z.zone + ZONE_SLEEPS, 1);
     blocked.push(z);
@@ -138,12 +148,27 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     }
   }
 
+  /** Whether this thread is inside a ctor or dtor of the zone: an item of it is BUSY in its name. Where there are no marks, it is counted. */
+  function inHookOf(z: Zone): boolean {
+    if (!z.checks) return (core.hookDepth[z.id] as number) > 0;
+    if (z.definition.ctor === null && z.definition.dtor === null) return false;
+    let from = heapStart;
+    while (scan.next(slot, from, heapEnd, z.keg)) {
+      const { item, mark, value } = scan.found;
+      from = item + 1;
+      if ((value & MARK_BUSY) === 0 || core.items.zoneOf(z.keg, mark) !== z.zone) continue;
+      if (!core.unfinished.some((one) => one.item === item)) return true;
+    }
+    return false;
+  }
+
   function sleepUntil(z: Zone, arg: unknown, until: number): number {
     for (;;) {
       // Joined anew each time: the lock may have been out of reach before.
       queue.join(slotWord, z.zone);
       const seen = Atomics.load(i32, WAIT);
       services.askBack(z);
+      services.askSiblings(z);
       const p = attempt(z, arg);
       if (p !== 0) return p;
       if (core.failure === REFUSED) throw refused(z);
@@ -228,6 +253,7 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     try {
       queue.join(slotWord, z.zone);
       services.askBack(z);
+      services.askSiblings(z);
       p = attempt(z, arg);
     } catch (thrown) {
       settle(entry, thrown);

@@ -251,6 +251,31 @@ export function createZoneBase(core: Core, services: ZoneServices, slow: SlowPat
       return services.statistics(this);
     }
 
+    setInit(init: Init): void {
+      enter(this);
+      services.features.setters.setHook(this, "init", init);
+    }
+
+    setFini(fini: Fini): void {
+      enter(this);
+      services.features.setters.setHook(this, "fini", fini);
+    }
+
+    setZoneInit(zoneInit: Init): void {
+      enter(this);
+      services.features.setters.setHook(this, "zoneInit", zoneInit);
+    }
+
+    setZoneFini(zoneFini: Fini): void {
+      enter(this);
+      services.features.setters.setHook(this, "zoneFini", zoneFini);
+    }
+
+    setSmr(): void {
+      enter(this);
+      services.features.setters.setSmr(this);
+    }
+
     setAllocf(allocPages: AllocPages): void {
       this.mayChangeSupplier("setAllocf", allocPages);
       this.allocPages = allocPages;
@@ -279,6 +304,7 @@ export function createZoneBase(core: Core, services: ZoneServices, slow: SlowPat
     private rewireSupplier(): void {
       const none: AllocPages = () => 0;
       this.supplier = createUserPages(core.floor, this.allocPages ?? none, this.freePages ?? (() => undefined));
+      for (const other of core.open) if (other !== undefined && other.keg === this.keg) other.supplier = this.supplier;
       i32[this.keg + KEG_HOOKS] |= HOOK_PAGES;
     }
 

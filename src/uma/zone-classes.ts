@@ -455,8 +455,30 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     };
   }
 
+  /** Without marks nothing shows that a hook is running: it is counted, so that one that would wait for its own zone is told so. */
+  function counted<H extends Ctor | Dtor>(hook: H | null, id: number): H | null {
+    if (hook === null) return null;
+    const { hookDepth } = core;
+    return ((item: number, arg: unknown, given: typeof views): boolean | void => {
+      hookDepth[id]++;
+      try {
+        return hook(item, arg, given);
+      } finally {
+        hookDepth[id]--;
+      }
+    }) as H;
+  }
+
+  function toSmr(z: Zone): void {
+    Object.setPrototypeOf(z, SmrZone.prototype);
+    (z as { plain: boolean }).plain = false;
+  }
+
   function make(definition: ZoneDefinition, place: ZonePlace): Zone {
-    const { ctor, dtor, flags, sample } = definition;
+    const { flags, sample } = definition;
+    const noMarks = (flags & FLAG_UNCHECKED) !== 0;
+    const ctor = noMarks ? counted(definition.ctor, place.id) : definition.ctor;
+    const dtor = noMarks ? counted(definition.dtor, place.id) : definition.dtor;
     if ((flags & FLAG_SMR) !== 0) return new SmrZone(definition, place);
     const zero = (flags & FLAG_ZERO) !== 0;
     if (definition.counting !== null) return new CountingZone(definition, place, definition.counting);
@@ -473,5 +495,5 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     return (flags & FLAG_UNCHECKED) !== 0 ? new UncheckedZone(definition, place) : new PlainZone(definition, place);
   }
 
-  return { make };
+  return { make, toSmr };
 }

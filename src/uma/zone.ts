@@ -11,9 +11,11 @@ import type { ItemList } from "./bulk.ts";
 import type { Census } from "./census.ts";
 import { type ZoneDefinition } from "./definition.ts";
 import type { Limbo } from "./limbo.ts";
+import type { Fini, Init } from "./hooks.ts";
 import type { Limits, WarningOptions } from "./limits.ts";
 import type { Reclaim, ReclaimMode } from "./reclaim.ts";
 import type { Reserves } from "./reserves.ts";
+import type { Setters } from "./setters.ts";
 import type { ZoneStatistics } from "./statistics.ts";
 import type { AsyncWaitOptions, WaitOptions, Waiting } from "./waiting.ts";
 
@@ -119,6 +121,16 @@ export interface Zone extends ZoneHandle {
   /** Slot that owns the item; 0 = it is free, 127 = its owner is dead. */
   ownerOf(item: number): number;
   stats(): ZoneStatistics;
+  /**
+   * Sets a hook of the keg (`init`, `fini`) or between keg and caches, before the first allocation; each thread sets its own.
+   * @throws UmaError ERR_UMA_TOO_LATE. @source FreeBSD uma.h uma_zone_set_init, _fini, _zinit, _zfini
+   */
+  setInit(init: Init): void;
+  setFini(fini: Fini): void;
+  setZoneInit(zoneInit: Init): void;
+  setZoneFini(zoneFini: Fini): void;
+  /** Makes it an SMR zone, before the first allocation; in each thread. @throws UmaError ERR_UMA_TOO_LATE. @source FreeBSD uma.h uma_zone_set_smr */
+  setSmr(): void;
   /** Replaces the supplier (allocf); with {@link setFreef}, before the first allocation. @throws UmaError ERR_UMA_TOO_LATE. */
   setAllocf(allocPages: AllocPages): void;
   setFreef(freePages: FreePages): void;
@@ -176,6 +188,7 @@ export interface ZoneFeatures {
   readonly reclaims: Reclaim;
   readonly reserves: Reserves;
   readonly limbo: Limbo;
+  readonly setters: Setters;
 }
 
 /** What a reclaim gave back. */
@@ -200,4 +213,6 @@ export interface LeakReport {
 
 export interface ZoneFactory {
   make(definition: ZoneDefinition, place: ZonePlace): Zone;
+  /** Gives a zone without items the operations of SMR zones. */
+  toSmr(z: Zone): void;
 }

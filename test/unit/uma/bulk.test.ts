@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { Uma, defineZone } from "../../../src/index.ts";
+import { secondWorker } from "../../fixtures/zones.ts";
 
 const MIB = 2 ** 20;
 const coded = (code: string): unknown => expect.objectContaining({ code });
@@ -108,4 +109,27 @@ test("items of another worker in the list are freed with the rest", () => {
   expect(z.stats().used).toBe(0);
   expect(z.stats().xdomain).toBe(1);
   finish(uma);
+});
+
+test("another worker's item that stands twice in a list is refused, with nothing freed", async () => {
+  const uma = makeUma();
+  const zone = uma.open(defineZone("twice", { size: 64 }));
+  const other = await secondWorker(uma);
+  const there = other.open(defineZone("twice", { size: 64 }));
+  const [theirs, second] = [there.alloc(), there.alloc()];
+  const mine = zone.alloc();
+  for (const list of [
+    [theirs, theirs],
+    [mine, theirs, second, mine],
+    [theirs, second, 12345],
+  ]) {
+    expect(() => zone.freeBulk(list)).toThrow();
+    expect([zone.ownerOf(theirs), zone.ownerOf(second), zone.ownerOf(mine)]).toEqual([other.slot, other.slot, uma.slot]);
+    expect(zone.getCur()).toBe(3);
+  }
+  zone.freeBulk([theirs, mine, second]);
+  expect(zone.stats()).toMatchObject({ used: 0, xdomain: 2 });
+  expect(uma.verify().problems).toEqual([]);
+  other.detach();
+  uma.detach();
 });

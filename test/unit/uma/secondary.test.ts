@@ -157,20 +157,19 @@ test("a zoneFini that throws is told to whoever reclaims, and keeps no item", ()
 
 test("zoneInit and zoneFini may use other zones, not their own", () => {
   const codes: string[] = [];
-  let self: Zone | undefined;
+  const zones: Zone[] = [];
   const { mbufs, packets } = setUp({
     zoneInit: () => {
       try {
-        self?.tryAlloc();
+        zones[0]?.tryAlloc();
       } catch (error) {
         codes.push((error as { code: string }).code);
       }
-      mbufs2?.free(mbufs2.alloc());
+      zones[1]?.free(zones[1].alloc());
     },
     bucket: 1,
   });
-  const mbufs2: Zone | undefined = mbufs;
-  self = packets;
+  zones.push(packets, mbufs);
   packets.free(packets.alloc());
   expect(codes).toEqual(["ERR_UMA_HOOK_RECURSION"]);
 });
