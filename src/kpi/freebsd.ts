@@ -370,7 +370,7 @@ export function createFreebsdUma(uma: Uma): FreebsdUma {
     uma_set_cache_align_mask,
     uma_get_cache_align_mask: () => cacheMask,
     uma_set_align: uma_set_cache_align_mask,
-    uma_print_stats(print = (line) => console.log(line)) {
+    uma_print_stats(print = (line) => console.warn(line)) {
       for (const line of uma.table()) print(line);
     },
     uma_large_malloc,

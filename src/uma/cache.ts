@@ -391,7 +391,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
         if (turnedAway(zone)) return failed(LIMIT);
         if (i32[zone + ZONE_FULL] !== 0) return takeFromDepot(z);
         if (headroom(zone) <= 0) return failed(LIMIT);
-        if (gated && vain === zone) return failed(EMPTY);
+        if (gated && vain === zone && !intoReserve) return failed(EMPTY);
         if (gated) break;
         const slab = i32[keg + KEG_FREE] > (intoReserve ? 0 : i32[keg + KEG_RESERVE]) ? slabs.pick(keg) : 0;
         if (slab !== 0) {
