@@ -15,10 +15,11 @@ const USAGE = `npm run example:game -- [options]
   --births N    bodies born in each (default 2000)
   --objects     headless, with bodies that are plain objects`;
 
+/** Resolves at Ctrl-C. A terminal sends that to everyone, and npm and tsx may pass it on: more than one comes. */
 function interrupted(): Promise<void> {
   return new Promise((resolve) => {
-    process.once("SIGINT", () => resolve());
-    process.once("SIGTERM", () => resolve());
+    process.on("SIGINT", () => resolve());
+    process.on("SIGTERM", () => resolve());
   });
 }
 

@@ -310,7 +310,8 @@ export class Uma {
 
   /**
    * Recovers a worker when the lock that it holds for life is free (browsers): one that came by {@link attachAsync}, or called
-   * {@link holdLock}. A worker that never takes the lock is never found dead: reap it by hand.
+   * {@link holdLock}. A worker that never takes the lock is never found dead: reap it by hand. In Chromium a worker that never goes
+   * back to its event loop lives on for two seconds and more after `terminate()`.
    * @returns resolves with what it left once that is done; null when it had left in order, or another worker saw to it.
    * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_NO_LOCKS; ERR_UMA_NO_CERTIFICATE in Deno; ERR_UMA_ABORTED.
    */

@@ -136,6 +136,20 @@ describe.skipIf(noChromium("test/browser/game.test.ts"))("the example game", () 
     expect(complaints).toEqual([]);
   });
 
+  test("says which headers are missing where the page is not isolated", { timeout: PATIENCE_MS }, async () => {
+    const other = await browser.newPage();
+    await other.route("**/*", async (route) => {
+      const response = await route.fetch();
+      const headers = { ...response.headers() };
+      delete headers["cross-origin-opener-policy"];
+      await route.fulfill({ response, headers });
+    });
+    await other.goto(served.url);
+    await other.waitForFunction("document.body.textContent.includes('cannot begin')");
+    expect(await other.locator("body").innerText()).toMatch(/Cross-Origin-Opener-Policy.*Cross-Origin-Embedder-Policy/);
+    await other.close();
+  });
+
   test("tells the zones' table and what verify says when its server ends", { timeout: PATIENCE_MS }, async () => {
     const [report] = await served.close();
     expect(report).toMatch(/^ITEM +SIZE +LIMIT +USED/);

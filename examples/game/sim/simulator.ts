@@ -16,7 +16,10 @@ import { addTo, Gem, Hive, PATTERNS, theWorld, WORKERS, World } from "./world.ts
 /** Percentage of the births that bullets have; the rest are sparks. */
 const BULLET_SHARE = 16;
 /** One bullet in so many is an orb: large, slow to dodge, and the only kind that hurts. */
-const ORB_EVERY = 67;
+const ORB_EVERY = 71;
+/** At each level more of them are. */
+const ORBS_MORE = 6;
+const ORBS_MOST = 23;
 const HIVES_EACH = 3;
 const ARMS = [7, 5, 6, 9, 8, 10, 5] as const;
 const HIVE_RADIUS = 24;
@@ -214,11 +217,12 @@ export class Simulator {
   private pour(count: number): void {
     const { hive, dice, dt } = this;
     const { x, y, arms, hue, turn, spin, pattern } = hive;
+    const orbEvery = Math.max(ORBS_MOST, ORB_EVERY - ORBS_MORE * (this.world.level - 1));
     const aim = angleOf(Math.atan2(this.shipY - y, this.shipX - x));
     for (let n = 0; n < count && this.budget > 0; n++) {
       // Spread over the frame's time, so that arms are lines and not rows of dots.
       const ago = (dt * n) / count;
-      const orb = this.nth % ORB_EVERY === 0;
+      const orb = this.nth % orbEvery === 0;
       this.nth = (this.nth + 1) & 0xffffff;
       aimBullet(pattern, this.nth, arms, angleOf(turn - spin * ago), aim);
       const bullet = this.bullets.add();

@@ -6,7 +6,7 @@
  */
 import { Uma, type RecoveryReport, type Ticket, type ZoneOf } from "../../../src/index.ts";
 import { BODY_BYTES, BULLETS, type BodyRange, layOutBodies, SPARKS } from "./bodies.ts";
-import { Gem, Hive, WORKERS, wordOf, World } from "./world.ts";
+import { addTo, Gem, Hive, WORKERS, wordOf, World } from "./world.ts";
 import type { Material, Orders } from "./worker-loop.ts";
 
 const MEMORY_BYTES = 16 * 2 ** 20;
@@ -17,6 +17,8 @@ const FULL_SHIELD = 100;
 const SHIELD_EACH_SECOND = 5;
 const STRIKE = 4;
 const REBIRTH_SECONDS = 2;
+/** A lost ship takes one in so many points with it. */
+const LOST_SHARE = 5;
 const NOVA_SPEED = 900;
 const NOVA_END = 700;
 const NOVA_GEMS = 24;
@@ -188,6 +190,7 @@ export class Stage {
       if (this.shield > 0) return;
       this.startNova();
       world.shipAlive = 0;
+      addTo(this.worlds.columns.score, world.item, -Math.floor(world.score / LOST_SHARE));
       this.untilShip = REBIRTH_SECONDS;
       return;
     }

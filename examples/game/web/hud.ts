@@ -2,6 +2,7 @@
 import type { Stage } from "../sim/stage.ts";
 import type { Graph } from "./graph.ts";
 
+const NOVA_READY = matchMedia("(pointer: coarse)").matches ? "nova: second finger" : "nova: click or space";
 const LOG_LINES = 3;
 const ZONES = ["bullet", "spark", "hive", "gem"] as const;
 
@@ -67,7 +68,7 @@ export class Hud {
     const { stage } = this;
     element("shield").style.transform = `scaleX(${Math.max(0, stage.shield / 100)})`;
     element("charge").style.transform = `scaleX(${stage.novaCharge})`;
-    element("charge-label").textContent = stage.novaCharge < 1 ? "nova: collect gems" : "nova: click or space";
+    element("charge-label").textContent = stage.novaCharge < 1 ? "nova: collect gems" : NOVA_READY;
   }
 
   log(text: string, bad = false): void {

@@ -131,13 +131,15 @@ function begin(): void {
 
   // --- steering ---
   const steer = (event: PointerEvent): void => {
+    if (!event.isPrimary) return;
     stage.targetX = event.clientX * unitsPerPixel;
     stage.targetY = (event.clientY - (event.pointerType === "touch" ? ABOVE_FINGER : 0)) * unitsPerPixel;
   };
   addEventListener("pointermove", steer);
   canvas.addEventListener("pointerdown", (event) => {
-    steer(event);
-    stage.nova();
+    // The first finger steers, a second one sets the nova off.
+    if (event.isPrimary) steer(event);
+    if (event.pointerType !== "touch" || !event.isPrimary) stage.nova();
   });
 
   label();

@@ -10,6 +10,10 @@
  * request comes (seen in Node 24). A lock stolen from a living holder (`steal`) is no certificate either: the holder is told, and
  * takes its word back.
  *
+ * `terminate()` of a worker that does not go back to its event loop takes two seconds and more in Chromium: it is asked first, forced
+ * then, and stores until the end. The lock is let go after its last store (seen in Chromium 156), so the certificate holds; a worker
+ * that is to be replaced at once must let its event loop have a turn now and then (`Atomics.waitAsync` instead of `Atomics.wait`).
+ *
  * Nothing of the host is imported: `navigator.locks`, or what is handed in and behaves like it.
  */
 import { UmaError } from "../../backend/memory/errors.ts";

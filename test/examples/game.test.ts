@@ -1,0 +1,71 @@
+/** The example game without a page, and its command. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { playHeadless } from "../../examples/game/node/headless.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const TSX = fileURLToPath(new URL("../../node_modules/tsx/dist/cli.mjs", import.meta.url));
+
+describe("the game headless", () => {
+  test("bears the bodies it was told to, frees them all, and leaves the memory sound", async () => {
+    const { problems, table, born, live, frames } = await playHeadless({ material: "zalloc", frames: 60, births: 2000, warmUp: 40 });
+    expect(problems).toEqual([]);
+    expect(frames).toBe(60);
+    // Without a hive there is nothing to be born from in the very first frames.
+    expect(born).toBeGreaterThan(150_000);
+    expect(born).toBeLessThanOrEqual(200_000);
+    expect(live).toBeGreaterThan(20_000);
+    const [bullets] = table.filter((line) => line.startsWith("bullet:"));
+    expect(Number(bullets?.split(/\s+/)[3])).toBeGreaterThan(10_000);
+  });
+
+  test("is the same game with plain objects, of which the zones know nothing", async () => {
+    const { problems, table, born } = await playHeadless({ material: "objects", frames: 20, births: 2000, warmUp: 20 });
+    expect(problems).toEqual([]);
+    expect(born).toBeGreaterThan(40_000);
+    const [bullets] = table.filter((line) => line.startsWith("bullet:"));
+    expect(Number(bullets?.split(/\s+/)[5])).toBe(0);
+  });
+});
+
+describe("the game's command", () => {
+  /** @returns what it printed, and its exit code. */
+  async function run(args: readonly string[], interruptAt: RegExp | null): Promise<{ readonly printed: string; readonly code: number }> {
+    const child = spawn(process.execPath, [TSX, "--import", "./test/fixtures/ts-hook.mjs", "examples/game/main.ts", ...args], {
+      cwd: ROOT,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let printed = "";
+    let interrupted = interruptAt === null;
+    child.stdout.on("data", (chunk: Buffer) => {
+      printed += chunk.toString("utf8");
+      if (interrupted || interruptAt?.test(printed) !== true) return;
+      interrupted = true;
+      child.kill("SIGINT");
+    });
+    const [code] = (await once(child, "exit")) as [number];
+    return { printed, code };
+  }
+
+  test("plays headless and ends with the zones' table and what verify says", async () => {
+    const { printed, code } = await run(["--headless", "--frames", "30"], null);
+    expect(code).toBe(0);
+    expect(printed).toMatch(/^ITEM +SIZE/);
+    expect(printed).toMatch(/\n30 frames, /);
+    expect(printed).toMatch(/verify: ok\n$/);
+  });
+
+  test("serves the page until it is interrupted", async () => {
+    const { printed, code } = await run(["--port", "5480"], /http:\/\/localhost:\d+\//);
+    expect(code).toBe(0);
+    expect(printed).toContain("no page was open");
+  });
+
+  test("refuses an option that is no number", async () => {
+    const { printed, code } = await run(["--headless", "--frames", "many"], null);
+    expect(code).toBe(1);
+    expect(printed).toBe("");
+  });
+});
