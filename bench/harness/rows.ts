@@ -28,11 +28,12 @@ export function judge(row: Row, measured: readonly Measured[]): Judgement | null
 function valueOf(row: Row, measured: readonly Measured[]): number | null {
   if ("figure" in row) return find(row.figure.of, measured)?.figures[row.figure.key] ?? null;
   const ratios: number[] = [];
-  for (const { numerator, denominator } of row.over) {
+  for (const { numerator, less, denominator } of row.over) {
     const above = find(numerator, measured);
     const below = find(denominator, measured);
-    if (above === undefined || below === undefined) return null;
-    ratios.push(above.nsPerOp / below.nsPerOp);
+    const without = less === undefined ? null : find(less, measured);
+    if (above === undefined || below === undefined || without === undefined) return null;
+    ratios.push((above.nsPerOp - (without === null ? 0 : without.nsPerOp)) / below.nsPerOp);
   }
   return ratios.length === 0 ? null : median(ratios);
 }

@@ -60,9 +60,9 @@ export interface RowBase {
   readonly direction: "at most" | "at least";
 }
 
-/** Time ÷ time of two cases; with several pairs, the median of their ratios. */
+/** Time ÷ time of two cases; with several pairs, the median of their ratios. With `less`, (time − time) ÷ time: what was added. */
 export interface RatioRow extends RowBase {
-  readonly over: readonly { readonly numerator: CaseName; readonly denominator: CaseName }[];
+  readonly over: readonly { readonly numerator: CaseName; readonly less?: CaseName; readonly denominator: CaseName }[];
 }
 
 /** A figure of one case. */

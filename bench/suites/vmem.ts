@@ -1,7 +1,12 @@
-/** Arenas: an allocation and its free, against the lock, a hand-written free list, and at growing fragmentation. */
+/**
+ * Arenas: an allocation and its free, against the lock, a hand-written free list, and at growing fragmentation; and what one allocation in
+ * a hundred takes while another worker reads everything there is to read.
+ */
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { createArena, type Arena } from "../../src/backend/vmem/index.ts";
 import { Uma } from "../../src/index.ts";
-import { across, type BatchProgram, type Case, type Figures, type Suite } from "../harness/suite.ts";
+import { across, type BatchProgram, type Case, type Figures, type SliceProgram, type Suite } from "../harness/suite.ts";
 
 const BATCH = 64;
 
@@ -107,6 +112,74 @@ function sharedPair(): BatchProgram {
   };
 }
 
+function sharedIds(qcacheMax: number): BatchProgram {
+  const uma = Uma.create({ bytes: 2 ** 22 });
+  const arena = uma.arenas.create("ids", { identifiers: true, qcacheMax, span: { start: 0, size: 65536 } });
+  return ids(
+    () => arena.alloc(1),
+    (id) => arena.free(id, 1),
+  );
+}
+
+/** Bytes that a million fragments take: two tags each. */
+const READ_BYTES = 2 * 10 ** 6 * 48;
+
+/** Reads that each wait for the one before, anywhere in as much memory as a million fragments take. */
+function randomReads(): BatchProgram {
+  const words = new Int32Array(READ_BYTES / 4);
+  for (let n = 0; n < words.length; n += 1024) words[n] = 0;
+  let at = 1;
+  return {
+    batch: () => {
+      for (let n = 0; n < BATCH; n++) {
+        at = (Math.imul(at, 1664525) + 1013904223 + (words[(at >>> 0) % words.length] as number)) | 0;
+      }
+      return BATCH;
+    },
+  };
+}
+
+/** Segments that the reader walks. */
+const WALKED = 300_000;
+/** Allocations of a slice, whose one hundredth-slowest counts. */
+const TIMED = 20_000;
+
+/** What the slowest of a hundred allocations takes; as an operation's time, so that slices and processes are seen to as always. */
+async function slowest(withReader: boolean): Promise<SliceProgram> {
+  const uma = Uma.create({ bytes: 2 ** 26, workers: 4 });
+  const arena = uma.arenas.create("walked", { span: { start: 0, size: 2 * WALKED } });
+  const busy = new Float64Array(WALKED / 2);
+  for (let n = 0; n < WALKED; n++) arena.alloc(1, { policy: "next" });
+  for (let n = 0; n < WALKED / 2; n++) {
+    arena.free(2 * n, 1);
+    busy[n] = 2 * n + 1;
+  }
+  let reader: Worker | null = null;
+  if (withReader) {
+    reader = new Worker(new URL("../programs/arena-reader-worker.js", import.meta.url), { workerData: { ticket: uma.ticket() } });
+    const [seen] = (await once(reader, "message")) as [number];
+    if (seen < WALKED) throw new Error(`the reader saw ${seen} segments`);
+  }
+  const times = new Float64Array(TIMED);
+  let at = 1;
+  return {
+    slice: () => {
+      for (let n = 0; n < TIMED; n++) {
+        at = (Math.imul(at, 1664525) + 1013904223) >>> 0;
+        const k = at % busy.length;
+        const from = performance.now();
+        const start = arena.alloc(1);
+        times[n] = performance.now() - from;
+        arena.free(busy[k] as number, 1);
+        busy[k] = start;
+      }
+      times.sort();
+      return { ops: TIMED, ns: (times[Math.floor(TIMED * 0.99)] as number) * 1e6 * TIMED };
+    },
+    close: () => void reader?.terminate(),
+  };
+}
+
 const list = (): BatchProgram => {
   const free = new FreeList();
   return ids(
@@ -121,6 +194,11 @@ const cases: readonly Case[] = [
   { name: "local arena, no cache", variant: "ids", program: () => idArena(0) },
   { name: "lock", variant: "pair", program: lockPair },
   { name: "shared arena", variant: "pair", program: sharedPair },
+  { name: "shared arena, no cache", variant: "shared ids", program: () => sharedIds(0) },
+  { name: "shared arena, cached", variant: "shared ids", program: () => sharedIds(1) },
+  { name: "p99 alone", variant: "300,000 segments", program: () => slowest(false) },
+  { name: "p99 beside a reader", variant: "300,000 segments", program: () => slowest(true) },
+  { name: "random read", variant: "96 MB", program: randomReads, group: "fragments" },
   { name: "instant", variant: "1e2", program: () => churn(100), group: "fragments" },
   { name: "instant", variant: "1e4", program: () => churn(10_000), group: "fragments" },
   { name: "instant", variant: "1e6", program: () => churn(1_000_000), group: "fragments" },
@@ -155,6 +233,34 @@ export const suite: Suite = {
       limit: 20,
       aim: 10,
       direction: "at most",
+    },
+    {
+      label: "shared: quantum cache off ÷ on",
+      over: across("shared arena, no cache", "shared arena, cached", ["shared ids"]),
+      limit: 10,
+      aim: 20,
+      direction: "at least",
+    },
+    {
+      label: "p99 of an alloc beside a reader ÷ alone",
+      over: across("p99 beside a reader", "p99 alone", ["300,000 segments"]),
+      limit: 1.5,
+      aim: 1.1,
+      direction: "at most",
+    },
+    {
+      label: "added time from 1e2 to 1e6 fragments ÷ random read",
+      over: [{ numerator: ["instant", "1e6"], less: ["instant", "1e2"], denominator: ["random read", "96 MB"] }],
+      limit: 12,
+      aim: 8,
+      direction: "at most",
+    },
+    {
+      label: "for contrast: first fit, 1e4 ÷ 1e2 fragments",
+      over: [{ numerator: ["first", "1e4"], denominator: ["first", "1e2"] }],
+      limit: 10,
+      aim: 50,
+      direction: "at least",
     },
     ...["1e2", "1e4", "1e6"].flatMap((variant) => [
       steps(`search steps, ${variant} fragments`, variant, "search steps"),

@@ -3,8 +3,9 @@
  * −1 for ENOMEM. What differs stands in docs/kpi-map.md, each with its reason.
  */
 import { UmaError } from "../backend/memory/errors.ts";
-import type { Arena } from "../backend/vmem/arena.ts";
-import { type Constraints, createArena } from "../backend/vmem/index.ts";
+import type { Arena, ArenaOptions } from "../backend/vmem/arena.ts";
+import { type Constraints, type WithArenas, createArena } from "../backend/vmem/index.ts";
+import { QCACHE_SIZES } from "../backend/vmem/quantum-cache.ts";
 import type { FitOptions } from "../backend/vmem/request.ts";
 
 export const M_NOWAIT = 0x0001;
@@ -27,13 +28,25 @@ export type vmem_t = Arena;
 export type vmem_import_t = (arg: unknown, size: number, flags: number) => number;
 export type vmem_release_t = (arg: unknown, addr: number, size: number) => void;
 
-/** @source FreeBSD subr_vmem.c vmem_create */
-export function vmem_create(name: string, base: number, size: number, quantum: number, qcache_max: number, _flags: number): vmem_t {
-  return createArena(name, {
+/**
+ * @param memory - the memory to make it in, for all its workers; absent: of this thread alone.
+ * @source FreeBSD subr_vmem.c vmem_create
+ */
+export function vmem_create(
+  name: string,
+  base: number,
+  size: number,
+  quantum: number,
+  qcache_max: number,
+  _flags: number,
+  memory?: WithArenas,
+): vmem_t {
+  const options: ArenaOptions = {
     quantum,
-    qcacheMax: Math.min(qcache_max, 16 * quantum),
+    qcacheMax: Math.min(Math.floor(qcache_max / quantum), QCACHE_SIZES) * quantum,
     ...(size === 0 ? {} : { span: { start: base, size } }),
-  });
+  };
+  return memory === undefined ? createArena(name, options) : createArena(memory, name, options);
 }
 
 /** Asserts, by throwing ERR_VMEM_LEAK, that nothing is allocated. */

@@ -1,13 +1,14 @@
 /**
  * illumos's vmem(9F) and id_space(9F) under their own names, thin over arenas: code written for them can be carried over line by
- * line. What differs stands in docs/kpi-map.md, each with its reason. Arenas made here are local to the thread; `vmem_of` takes
- * any other arena in.
+ * line. What differs stands in docs/kpi-map.md, each with its reason. A vmem_t is an arena, wherever it came from. Those made here
+ * are local to the thread, unless a memory is named behind the original's arguments.
  *
  * NULL is −1, since 0 is an integer like any other. What panics in illumos throws a typed error here.
  */
 import { UmaError } from "../backend/memory/errors.ts";
 import type { Arena, ArenaOptions, ImportOptions } from "../backend/vmem/arena.ts";
-import { type Constraints, type IdSpace, type Segment, createArena, createIdSpace } from "../backend/vmem/index.ts";
+import { type Constraints, type IdSpace, type Segment, type WithArenas, createArena, createIdSpace } from "../backend/vmem/index.ts";
+import { QCACHE_SIZES } from "../backend/vmem/quantum-cache.ts";
 import type { FitOptions } from "../backend/vmem/request.ts";
 
 export const VM_SLEEP = 0x00000000;
@@ -47,6 +48,7 @@ export type vmem_ximport_t = (
 
 /**
  * @param base - start of the first span, with `size`; size 0 = none.
+ * @param memory - the memory to make it in, for all its workers; absent: of this thread alone.
  * @param afunc - usually `vmem_alloc`, with `ffunc` `vmem_free` and `source`.
  * @throws UmaError where illumos panics. VM_NOSLEEP never waits here, and neither does anything else.
  * @source illumos vmem.c vmem_create
@@ -61,6 +63,7 @@ export function vmem_create(
   source: vmem_t | null,
   qcache_max: number,
   vmflag: number,
+  memory?: WithArenas,
 ): vmem_t {
   // vmem_alloc and vmem_free as functions are what a source does by itself.
   const own = afunc === null || afunc === vmem_alloc ? null : (amount: number, flag: number): number => afunc(source, amount, flag);
@@ -75,6 +78,7 @@ export function vmem_create(
     afunc !== null,
     qcache_max,
     vmflag,
+    memory,
   );
 }
 
@@ -89,6 +93,7 @@ export function vmem_xcreate(
   source: vmem_t | null,
   qcache_max: number,
   vmflag: number,
+  memory?: WithArenas,
 ): vmem_t {
   return make(
     name,
@@ -101,6 +106,7 @@ export function vmem_xcreate(
     true,
     qcache_max,
     vmflag | VMC_XALLOC,
+    memory,
   );
 }
 
@@ -115,6 +121,7 @@ function make(
   imports: boolean,
   qcache_max: number,
   vmflag: number,
+  memory: WithArenas | undefined,
 ): vmem_t {
   const noCache = (vmflag & VMC_NO_QCACHE) !== 0;
   const functions =
@@ -132,9 +139,9 @@ function make(
     ...(source === null || !imports ? {} : { source }),
     ...functions,
     importAligned: (vmflag & VMC_XALIGN) !== 0,
-    ...(noCache ? { importMin: qcache_max } : { qcacheMax: Math.min(qcache_max, 16 * quantum) }),
+    ...(noCache ? { importMin: qcache_max } : { qcacheMax: Math.min(Math.floor(qcache_max / quantum), QCACHE_SIZES) * quantum }),
   };
-  return createArena(name, options);
+  return memory === undefined ? createArena(name, options) : createArena(memory, name, options);
 }
 
 /** Warns of what leaks, as illumos does, and ends the arena all the same. @returns integers leaked. */
@@ -221,18 +228,33 @@ function policy(vmflag: number): FitOptions | undefined {
 /** id_space_t */
 export type id_space_t = IdSpace;
 
-/** The identifiers [low, high). @source illumos id_space.c */
-export function id_space_create(name: string, low: number, high: number): id_space_t {
-  return createIdSpace(name, low, high);
+/**
+ * The identifiers [low, high).
+ * @param memory - the memory to make it in, for all its workers; absent: of this thread alone.
+ * @source illumos id_space.c
+ */
+export function id_space_create(name: string, low: number, high: number, memory?: WithArenas): id_space_t {
+  return createIdSpace(name, low, high, memory);
 }
 
 export function id_space_extend(isp: id_space_t, low: number, high: number): void {
   isp.extend(low, high);
 }
 
-/** Throws where illumos would sleep: in an arena of one thread nobody else could free. */
+/** Sleeps until one is freed. @throws UmaError ERR_VMEM_NOID where nobody else could free one, or this thread may not block. */
 export function id_alloc(isp: id_space_t): number {
-  return isp.alloc();
+  const id = isp.tryAlloc();
+  return id >= 0 ? id : slept(isp, () => isp.allocWait());
+}
+
+/** Without anybody who could free one, running out is the end. */
+function slept(isp: id_space_t, wait: () => number): number {
+  try {
+    return wait();
+  } catch (thrown) {
+    if (thrown instanceof UmaError && thrown.code === "ERR_UMA_WAIT_HERE") return isp.alloc();
+    throw thrown;
+  }
 }
 
 export function id_alloc_nosleep(isp: id_space_t): number {
@@ -240,7 +262,8 @@ export function id_alloc_nosleep(isp: id_space_t): number {
 }
 
 export function id_allocff(isp: id_space_t): number {
-  return isp.allocFirst();
+  const id = isp.tryAllocFirst();
+  return id >= 0 ? id : slept(isp, () => isp.allocFirstWait());
 }
 
 export function id_allocff_nosleep(isp: id_space_t): number {

@@ -53,6 +53,13 @@ describe("a row", () => {
     expect(judge(row, measured)).toEqual({ row, value: 2, verdict: "PASS", aimMet: false });
   });
 
+  it("is what was added, where one time is taken off another", () => {
+    const over = [{ numerator: ["zone", "c"], less: ["zone", "b"], denominator: ["floor", "a"] }] as const;
+    expect(judge({ ...bounds, over, direction: "at most" }, measured)?.value).toBe(2);
+    const unknown = [{ ...over[0], less: ["zone", "d"] as const }];
+    expect(judge({ ...bounds, over: unknown, direction: "at most" }, measured)).toBeNull();
+  });
+
   it("is missed on the wrong side of its limit, whichever that is", () => {
     const over = across("zone", "floor", ["b"]);
     expect(judge({ ...bounds, over, direction: "at most" }, measured)?.verdict).toBe("MISS");

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { Uma } from "../../src/index.ts";
 import * as bsd from "../../src/kpi/freebsd-vmem.ts";
 import * as sun from "../../src/kpi/illumos.ts";
 import { codeOf } from "../fixtures/codes.ts";
@@ -71,6 +72,39 @@ describe("illumos's names", () => {
     sun.id_free(ids, 11);
     expect(codeOf(() => sun.id_free(ids, 11))).toBe("ERR_VMEM_UNKNOWN");
     expect(sun.id_space_destroy(ids)).toBe(3);
+  });
+});
+
+describe("in a memory that is named", () => {
+  test("illumos's arenas and identifiers are all its workers'", () => {
+    using uma = Uma.create({ bytes: 2 ** 20 });
+    const heap = sun.vmem_create("root", 0, 65536, 64, null, null, null, 0, sun.VM_SLEEP, uma);
+    const va = sun.vmem_create("va", 0, 0, 16, sun.vmem_alloc, sun.vmem_free, heap, 100, sun.VM_SLEEP, uma);
+    expect(uma.arenas.list()).toEqual(["root", "va"]);
+    // Quantum caches serve whole quanta: 96 of 100.
+    expect(va.qcacheMax).toBe(96);
+    const a = sun.vmem_alloc(va, 30, sun.VM_NOSLEEP);
+    expect(uma.arenas.open("va").whatis(a)?.state).toBe("cache");
+    sun.vmem_free(va, a, 30);
+    sun.vmem_qcache_reap(va);
+    expect(sun.vmem_size(heap, sun.VMEM_ALLOC)).toBe(0);
+    const ids = sun.id_space_create("ids", 1, 2, uma);
+    expect(sun.id_alloc(ids)).toBe(1);
+    expect([sun.id_alloc_nosleep(ids), sun.id_allocff_nosleep(ids)]).toEqual([-1, -1]);
+    expect(uma.arenas.list()).toContain("ids");
+    expect(sun.id_space_destroy(ids)).toBe(1);
+    expect(uma.verify().problems).toEqual([]);
+  });
+
+  test("FreeBSD's arenas are all its workers'", () => {
+    using uma = Uma.create({ bytes: 2 ** 20 });
+    const vm = bsd.vmem_create("vm", 0, 4096, 4, 64, bsd.M_WAITOK, uma);
+    const a = bsd.vmem_alloc(vm, 12, bsd.M_WAITOK);
+    expect(uma.arenas.open("vm").whatis(a)?.state).toBe("cache");
+    bsd.vmem_free(vm, a, 12);
+    bsd.vmem_destroy(vm);
+    expect(uma.arenas.list()).toEqual([]);
+    expect(uma.verify().problems).toEqual([]);
   });
 });
 

@@ -52,6 +52,11 @@ export class IdSpace {
     return this.arena.alloc(1, FIRST);
   }
 
+  /** As `allocFirst`, waiting for one to be freed. */
+  allocFirstWait(options: WaitOptions = {}): number {
+    return this.arena.allocWait(1, { ...FIRST, ...options });
+  }
+
   tryAllocFirst(): number {
     return this.arena.tryAlloc(1, FIRST);
   }

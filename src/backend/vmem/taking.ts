@@ -185,7 +185,9 @@ function ask(h: ArenaHandle, r: Request): void {
   for (let marker = i32[a + ARENA_SPAN_FIRST]; marker !== 0; marker = i32[marker + TAG_LINK_NEXT]) {
     largest = Math.max(largest, f64[(marker + TAG_SIZE) >> 1]);
   }
-  h.hopeless = h.porter === null && h.reclaim === null && largest < r.size;
+  const limit = h.number(ARENA_LIMIT);
+  const canImport = h.porter !== null && (limit === 0 || r.size <= limit);
+  h.hopeless = !canImport && h.reclaim === null && largest < r.size;
 }
 
 /**

@@ -65,7 +65,7 @@ function recheckMs(h: ArenaHandle): number {
 
 /** Whether a waiter that got nothing may wait on. @returns milliseconds left. */
 function mustGoOn(h: ArenaHandle, outcome: number, until: number, size: number, waited: boolean): number {
-  if (outcome !== BUSY && (h.hopeless || h.lastFailure === "TAGS")) throw failed(h, size);
+  if (outcome !== BUSY && h.hopeless) throw failed(h, size);
   if (!waited) h.count(ARENA_WAITS);
   const left = until - performance.now();
   if (left > 0) return left;

@@ -447,6 +447,15 @@ describe.each(ARENA_FORMS)("an arena $name", ({ world: makeWorld }) => {
       await expect(arena.allocAsync(11)).rejects.toMatchObject({ code: "ERR_VMEM_NOSPACE" });
     });
 
+    test("what the limit forbids for ever is refused at once as well", async () => {
+      const arena = make({ source: make(span(0, 1000)), limit: 100 });
+      await expect(arena.allocAsync(101)).rejects.toMatchObject({ code: "ERR_VMEM_NOSPACE" });
+      const a = arena.alloc(60);
+      const waiting = arena.allocAsync(50);
+      arena.free(a, 60);
+      arena.free(await waiting, 50);
+    });
+
     test("waits for a free without blocking", async () => {
       const arena = make(span(0, 10));
       const a = arena.alloc(10);

@@ -92,6 +92,26 @@ describe("arenas of a memory", () => {
     arena.free(start, 1);
   });
 
+  test("tell that there is no memory for tags from running out, and go on when there is", () => {
+    using uma = Uma.create({ bytes: MIB / 2 });
+    const arena = uma.arenas.create("ids", { identifiers: true, span: { start: 0, size: 1000 } });
+    const hoard: number[] = [];
+    for (let page = uma.arenas.heap.tryAlloc(4096); page >= 0; page = uma.arenas.heap.tryAlloc(4096)) hoard.push(page);
+    const ids: number[] = [];
+    for (let id = arena.tryAlloc(1); id >= 0; id = arena.tryAlloc(1)) ids.push(id);
+    expect(arena.lastFailure).toBe("TAGS");
+    expect(arena.size("free")).toBeGreaterThan(900);
+    expect(codeOf(() => arena.alloc(1))).toBe("ERR_VMEM_NOTAGS");
+    expect(codeOf(() => arena.add(5000, 10))).toBe("ERR_VMEM_NOTAGS");
+    expect(arena.stats().populate_fail).toBeGreaterThan(0);
+    // Neighbours that are joined leave their tags to others.
+    for (const id of ids.slice(3, 7)) arena.free(id, 1);
+    expect(arena.tryAlloc(1)).toBeGreaterThanOrEqual(0);
+    for (const page of hoard) uma.arenas.heap.free(page, 4096);
+    expect(arena.alloc(1)).toBeGreaterThanOrEqual(0);
+    expect(uma.verify().problems).toEqual([]);
+  });
+
   test("are looked at without their lock, and a re-entrant walk ends although a change never does", () => {
     using uma = Uma.create({ bytes: MIB, patience: 0 });
     const arena = uma.arenas.create("ids", { span: { start: 0, size: 10 } });
