@@ -54,6 +54,7 @@ import {
   ZONE_SLEEPERS,
 } from "../backend/memory/layout.ts";
 import type { Depot } from "./depot.ts";
+import type { Exchange } from "./exchange.ts";
 import type { Gate, Gates } from "./gate.ts";
 import type { KegHandle, Kegs } from "./keg.ts";
 import { BUSY, EMPTY, LIMIT, OK, type Outcome } from "./outcome.ts";
@@ -125,7 +126,16 @@ export interface Caches {
 /** Items put back into slabs in one transaction: 12 entries each at the most, and 13 for the bucket. */
 const PUTS_PER_COMMIT = 4;
 
-export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs, smr: Smr, depot: Depot, gates: Gates): Caches {
+export function createCaches(
+  floor: Floor,
+  pools: Pools,
+  slabs: Slabs,
+  kegs: Kegs,
+  smr: Smr,
+  depot: Depot,
+  gates: Gates,
+  exchange: Exchange,
+): Caches {
   const { i32 } = floor.cells;
   const { locks, intents, patienceMs, me, slot } = floor;
   const { set, setByte, add, commit } = floor.journal;
@@ -173,7 +183,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
       try {
         if (locks.contended()) noteContention(zone, cap);
         if (i32[zone + ZONE_FULL] !== 0) {
-          takeFull(z);
+          if (!exchange.takeFull(line, zone)) takeFull(z);
           outcome = OK;
         } else if (haveBucket(z)) {
           if (!gated) outcome = fillFromSlabs(z, cap);
@@ -342,6 +352,7 @@ export function createCaches(floor: Floor, pools: Pools, slabs: Slabs, kegs: Keg
   /** Puts an empty bucket in the alloc bucket's place, which becomes the spare or goes to the depot, or empties it. */
   function exchangeFull(z: ZoneHandle): boolean {
     const { line, zone } = z;
+    if (exchange.giveFull(line, zone)) return true;
     if (i32[line + LINE_SPARE] !== 0 && !gates.isGated(zone) && depotIsFull(zone, (i32[line + LINE_SP] & BUCKET_MASK) - BUCKET_EMPTY)) {
       emptyLoaded(z);
       return true;

@@ -10,6 +10,7 @@ import { createRunPages, type RunPages } from "../backend/supplier/run-pages.ts"
 import { type ArenaSystem, createArenas } from "../backend/vmem/arenas.ts";
 import { createHeap, type Heap } from "../backend/vmem/heap.ts";
 import { createCaches, type Caches, type ZoneHandle } from "./cache.ts";
+import { createExchange, type Exchange } from "./exchange.ts";
 import { makeViews, type Views } from "./hooks.ts";
 import { createDepot } from "./depot.ts";
 import { createGates, type Gates } from "./gate.ts";
@@ -30,6 +31,7 @@ export interface Core {
   readonly pools: Pools;
   readonly slabs: Slabs;
   readonly kegs: Kegs;
+  readonly exchange: Exchange;
   readonly caches: Caches;
   readonly gates: Gates;
   readonly items: Items;
@@ -69,7 +71,8 @@ export function createCore(floor: Floor): Core {
   const smr = createSmr(floor);
   const depot = createDepot(floor, smr);
   const gates = createGates(floor, pools, slabs, kegs, depot, views);
-  const caches = createCaches(floor, pools, slabs, kegs, smr, depot, gates);
+  const exchange = createExchange(floor);
+  const caches = createCaches(floor, pools, slabs, kegs, smr, depot, gates, exchange);
   return {
     floor,
     heap,
@@ -77,6 +80,7 @@ export function createCore(floor: Floor): Core {
     pools,
     slabs,
     kegs,
+    exchange,
     caches,
     gates,
     items: createItems(floor, slabs),

@@ -31,7 +31,7 @@ export function createZoneBase(core: Core, services: ZoneServices, slow: SlowPat
   const MINE_BUSY = slot | MARK_BUSY;
   const bulk = createBulk(core);
 
-  const { enter, prepare, guarded, put, quickMark, claimOther, finishOwnFree, runDtor, markIndex, notSmr } = slow;
+  const { enter, prepare, guarded, put, quickMark, swapFull, claimOther, finishOwnFree, runDtor, markIndex, notSmr } = slow;
 
   /**
    * What all zones have; the hot methods are in the classes below.
@@ -310,7 +310,7 @@ export function createZoneBase(core: Core, services: ZoneServices, slow: SlowPat
 
     /** Finds out what is wrong with a free, or does it the long way. */
     freeSlow(p: number, dtor: Dtor | null, arg: unknown): void {
-      if (p === 0) return;
+      if (p === 0 || (dtor === null && swapFull(this, p))) return;
       enter(this);
       const quick = quickMark(this, p);
       if (quick !== 0) {

@@ -15,6 +15,7 @@ import {
   LINE_REASONS,
   LINE_PREFILL,
   LINE_SP,
+  LINE_SPARE,
   LINE_TOP,
   MARK_BUSY,
   MARK_FREE,
@@ -50,6 +51,8 @@ export interface SlowPath {
   readonly put: (z: Zone, p: number) => boolean;
   /** The hot path's checks of an address once more. @returns the byte index of its mark; 0 = something is wrong. */
   readonly quickMark: (z: Zone, p: number) => number;
+  /** Frees an item of this worker's, without dtor, by swapping full bucket and spare. @returns false when it is not that simple. */
+  readonly swapFull: (z: Zone, p: number) => boolean;
   /** Claims another worker's item for being freed, by its mark. @returns false when something is wrong. */
   readonly claimOther: (mark: number) => boolean;
   /** The end of a free without dtor of an item that is marked this worker's. */
@@ -67,7 +70,7 @@ export interface SlowPath {
 
 export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
   const { i32, u8 } = core.floor.cells;
-  const { caches, views, unfinished } = core;
+  const { caches, exchange, views, unfinished } = core;
   const { locks, slot, slotWord } = core.floor;
   const MINE_BUSY = slot | MARK_BUSY;
   const PAGE_LIMIT = core.floor.cells.base + SB_PAGE_LIMIT;
@@ -152,6 +155,13 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
       countAlloc(z.line);
       return p;
     }
+    const { line: own } = z;
+    if (exchange.maySwapEmpty(own)) {
+      const p = i32[i32[own + LINE_SPARE]];
+      if (z.checks) u8[markIndex(z, p)] = mark;
+      exchange.takeFromSpare(own);
+      return p;
+    }
     enter(z);
     try {
       const line = z.line;
@@ -225,6 +235,10 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
   }
 
   function putUnguarded(z: Zone, p: number): boolean {
+    if (exchange.giveToSpare(z.line, p)) {
+      if (z.checks) u8[markIndex(z, p)] = MARK_FREE;
+      return true;
+    }
     // A hook's exception may have come between: its transaction is undone first, as at the beginning of every slow path.
     if (z.hurt !== 0) {
       locks.mend();
@@ -263,6 +277,14 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
     if (i32[e] !== z.tag || (p & z.unitMask) !== 0) return 0;
     const m = (i32[e + PTE_DELTA] + (p >> z.shift)) | 0;
     return z.zoneAt === 0 || u8[m + z.zoneAt] === z.zoneIndex ? m : 0;
+  }
+
+  function swapFull(z: Zone, p: number): boolean {
+    if (!z.checks) return exchange.giveToSpare(z.line, p);
+    const m = quickMark(z, p);
+    if (m === 0 || u8[m] !== slot || !exchange.giveToSpare(z.line, p)) return false;
+    u8[m] = MARK_FREE;
+    return true;
   }
 
   /** Claims another worker's item for being freed, as {@link Items.claim} does. @returns false when that is to say what is wrong. */
@@ -328,6 +350,7 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
     uncountAlloc,
     put,
     quickMark,
+    swapFull,
     claimOther,
     finishOwnFree,
     finishFree,

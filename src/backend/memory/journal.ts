@@ -6,6 +6,8 @@
  * the commit. A worker that dies in between leaves a count above 0; whoever recovers it stores the old values back, last first,
  * and only then lets the dead worker's lock go. Undoing twice gives the same memory, so a recoverer may die, too.
  *
+ * A transaction whose words are known beforehand may note all of them first and raise the count once, before its first store.
+ *
  * Entries: {word index, old word}, or {~byte address, old byte} for a mark (its neighbours in the word belong to others).
  * The journal is written by plain stores: only its own worker, or the recoverer of that worker, ever looks at it.
  * A transaction holds at most JOURNAL_ENTRIES changes; longer work commits in pieces, each of which leaves all invariants true.
@@ -31,6 +33,11 @@ export interface Journal {
   readonly note3: (w0: number, w1: number, w2: number) => void;
   readonly note4: (w0: number, w1: number, w2: number, w3: number) => void;
   readonly note5: (w0: number, w1: number, w2: number, w3: number, w4: number) => void;
+  /**
+   * Notes word `w` and its old value as entry `n` of a transaction that is not open yet. The caller opens it with the number of its
+   * entries in JOURNAL_COUNT once all are noted, and stores their words after that.
+   */
+  readonly note: (n: number, w: number) => void;
   /** Makes the transaction's changes final. */
   readonly commit: () => void;
   /** Entries that the open transaction can still take. */
@@ -121,6 +128,11 @@ export function createJournal(cells: Pick<Cells, "i32" | "u8" | "f64">, slotWord
     u8[at] = value;
   }
 
+  function note(n: number, w: number): void {
+    i32[ENTRIES + 2 * n] = w;
+    i32[ENTRIES + 2 * n + 1] = i32[w];
+  }
+
   function commit(): void {
     i32[COUNT] = 0;
   }
@@ -140,5 +152,5 @@ export function createJournal(cells: Pick<Cells, "i32" | "u8" | "f64">, slotWord
     Atomics.store(i32, ofSlot + SLOT_JOURNAL_COUNT, 0);
   }
 
-  return { set, setNumber, add, setByte, note2, note3, note4, note5, commit, room, undo };
+  return { set, setNumber, add, setByte, note, note2, note3, note4, note5, commit, room, undo };
 }
