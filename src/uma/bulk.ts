@@ -23,6 +23,7 @@ import {
   PTE_DELTA,
   PTE_TAG,
 } from "../backend/memory/layout.ts";
+import { createBulkRuns } from "./bulk-runs.ts";
 import { isCacheItem } from "./cache-zone.ts";
 import type { Core } from "./core.ts";
 import { type ZoneDefinition, FLAG_SITES, FLAG_SMR, FLAG_ZERO } from "./definition.ts";
@@ -57,8 +58,7 @@ export function createBulk(core: Core): Bulk {
   const { slot, slots } = core.floor;
   const MINE_BUSY = slot | MARK_BUSY;
   const SPAN = heapEnd - heapStart;
-  /** Where the marks of a run stand. */
-  const marks = new Int32Array(BUCKET_MASK + 1);
+  const runs = createBulkRuns(core.floor);
 
   function isPlain({ ctor, dtor, flags, counting }: ZoneDefinition): boolean {
     return ctor === null && dtor === null && counting === null && (flags & (FLAG_ZERO | FLAG_SMR | FLAG_SITES)) === 0;
@@ -96,7 +96,17 @@ export function createBulk(core: Core): Bulk {
   }
 
   function takeAtOnce(z: Zone, into: ItemList, count: number): boolean {
-    return count <= into.length && (i32[z.line + LINE_SP] & BUCKET_MASK) - BUCKET_EMPTY >= count && takeRun(z, into, 0, count) === count;
+    const { line } = z;
+    const sp = i32[line + LINE_SP];
+    const allocs = i32[line + LINE_ALLOCS];
+    // The sum's sign: a call that was heard, or the counter's carry.
+    if ((count | 0) !== count || (sp & BUCKET_MASK) - BUCKET_EMPTY < count || (allocs | (allocs + count)) < 0 || count > into.length)
+      return false;
+    if (!z.checks || into.constructor !== Int32Array) return takeRun(z, into, 0, count) === count;
+    runs.takeOut(into, sp, count, z.shift);
+    i32[line + LINE_SP] = sp - count;
+    i32[line + LINE_ALLOCS] = allocs + count;
+    return true;
   }
 
   /** Takes what the alloc bucket has, up to `want`. @returns how many; 0 where the slow path has to have a look. */
@@ -149,34 +159,22 @@ export function createBulk(core: Core): Bulk {
   }
 
   /**
-   * The usual case in one pass: all of them this worker's, and room for all. They are stored above the bucket's position, marked
-   * BUSY on the way, and committed together. @returns false when it is not the usual case: then nothing has changed.
+   * The usual case in one pass: all of them this worker's, and room for all. At the first that is not as usual those before it come
+   * back, which nobody else has seen. @returns false when it is not the usual case: then nothing has changed.
    */
   function giveAtOnce(z: Zone, items: ItemList, count: number): boolean {
-    const { line, tag, unitMask, shift } = z;
-    const sp = i32[line + LINE_SP];
-    if ((sp & BUCKET_MASK) + count > i32[line + LINE_TOP] || count > items.length) return false;
-    let page = -1;
-    let delta = 0;
-    let n = 0;
-    for (; n < count; n++) {
-      const p = items[n] as number;
-      if (p >>> 12 !== page) {
-        if ((p - heapStart) >>> 0 >= SPAN || i32[((p >>> 12) << 2) + PT] !== tag) break;
-        page = p >>> 12;
-        delta = i32[((p >>> 12) << 2) + PT + 1];
-      }
-      const mark = (delta + (p >> shift)) | 0;
-      if ((p | 0) !== p || (p & unitMask) !== 0 || u8[mark] !== slot) break;
-      u8[mark] = MINE_BUSY;
-      i32[sp + 1 + n] = p;
-      marks[n] = mark;
-    }
-    const all = n === count;
-    if (all) i32[line + LINE_SP] = sp + count;
-    const value = all ? MARK_FREE : slot;
-    for (let back = 0; back < n; back++) u8[marks[back] as number] = value;
-    return all;
+    const { line } = z;
+    if (
+      (count | 0) !== count ||
+      (i32[line + LINE_SP] & BUCKET_MASK) + count > i32[line + LINE_TOP] ||
+      count > items.length ||
+      items.constructor !== Int32Array
+    )
+      return false;
+    const done = runs.putBack(z, items, count);
+    if (done === count) return true;
+    runs.takeBack(z, items, done);
+    return false;
   }
 
   /** Whether a free of `p` would pass the quick checks. */

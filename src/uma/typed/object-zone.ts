@@ -104,8 +104,17 @@ function makeClass<T extends object, A>(definition: ObjectZoneDefinition<T, A>):
         head = object[LINK] as Kept | null;
         object[LINK] = LIVE;
         this.requests++;
-        if (ctor !== null && !this.construct(object, arg)) throw this.failed();
-        return object;
+        if (ctor === null) return object;
+        // Written out, here and below: as a method of its own, which V8 does not see through, it cost a fifth of the whole.
+        let accepted: boolean | void = false;
+        try {
+          accepted = ctor(object, arg as A);
+        } catch (cause) {
+          throw this.threw(object, cause);
+        }
+        if (accepted !== false) return object;
+        this.refused(object);
+        throw this.failed();
       }
       return this.allocSlow(arg, true) as T;
     }
@@ -116,13 +125,27 @@ function makeClass<T extends object, A>(definition: ObjectZoneDefinition<T, A>):
         head = object[LINK] as Kept | null;
         object[LINK] = LIVE;
         this.requests++;
-        return ctor === null || this.construct(object, arg) ? object : null;
+        if (ctor === null) return object;
+        let accepted: boolean | void = false;
+        try {
+          accepted = ctor(object, arg as A);
+        } catch (cause) {
+          throw this.threw(object, cause);
+        }
+        if (accepted !== false) return object;
+        this.refused(object);
+        return null;
       }
       return this.allocSlow(arg, false);
     }
 
     free(object: T): void {
-      if (object !== null && object !== undefined && (object as Kept)[LINK] === LIVE) {
+      let link: unknown = null;
+      // What has no properties at all is found this way for nothing: two comparisons with null and undefined cost a fifth.
+      try {
+        link = (object as Kept)[LINK];
+      } catch {}
+      if (link === LIVE) {
         if (dtor !== null) this.destruct(object as Kept);
         if (bounded) return this.putBack(object as Kept);
         (object as Kept)[LINK] = head;
@@ -146,11 +169,15 @@ function makeClass<T extends object, A>(definition: ObjectZoneDefinition<T, A>):
       try {
         if ((ctor as NonNullable<typeof ctor>)(object, arg as A) !== false) return true;
       } catch (cause) {
-        this.refused(object);
-        throw hookError("ctor", name, cause);
+        throw this.threw(object, cause);
       }
       this.refused(object);
       return false;
+    }
+
+    threw(object: Kept, cause: unknown): UmaError {
+      this.refused(object);
+      return hookError("ctor", name, cause);
     }
 
     /** While dtor runs the object is nobody's: not live, and not on the list. */

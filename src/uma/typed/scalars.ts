@@ -91,12 +91,13 @@ export const u16: Scalar<number, Uint16Array> = scalar(
   (m) => m.views.u16,
   (m, offset) => {
     const { u16 } = m.views;
+    const at = offset >> 1;
     return {
       get(this: Cursor): number {
-        return u16[(this.item + offset) >> 1];
+        return u16[(this.item >> 1) + at];
       },
       set(this: Cursor, value: number): void {
-        u16[(this.item + offset) >> 1] = value;
+        u16[(this.item >> 1) + at] = value;
       },
     };
   },
@@ -110,12 +111,13 @@ export const i16: Scalar<number, Int16Array> = scalar(
   (m) => m.views.i16,
   (m, offset) => {
     const { i16 } = m.views;
+    const at = offset >> 1;
     return {
       get(this: Cursor): number {
-        return i16[(this.item + offset) >> 1];
+        return i16[(this.item >> 1) + at];
       },
       set(this: Cursor, value: number): void {
-        i16[(this.item + offset) >> 1] = value;
+        i16[(this.item >> 1) + at] = value;
       },
     };
   },
@@ -129,12 +131,13 @@ export const u32: Scalar<number, Uint32Array> = scalar(
   (m) => m.views.u32,
   (m, offset) => {
     const { u32 } = m.views;
+    const at = offset >> 2;
     return {
       get(this: Cursor): number {
-        return u32[(this.item + offset) >> 2];
+        return u32[(this.item >> 2) + at];
       },
       set(this: Cursor, value: number): void {
-        u32[(this.item + offset) >> 2] = value;
+        u32[(this.item >> 2) + at] = value;
       },
     };
   },
@@ -148,12 +151,13 @@ export const i32: Scalar<number, Int32Array> = scalar(
   (m) => m.views.i32,
   (m, offset) => {
     const { i32 } = m.views;
+    const at = offset >> 2;
     return {
       get(this: Cursor): number {
-        return i32[(this.item + offset) >> 2];
+        return i32[(this.item >> 2) + at];
       },
       set(this: Cursor, value: number): void {
-        i32[(this.item + offset) >> 2] = value;
+        i32[(this.item >> 2) + at] = value;
       },
     };
   },
@@ -167,12 +171,13 @@ export const f32: Scalar<number, Float32Array> = scalar(
   (m) => m.views.f32,
   (m, offset) => {
     const { f32 } = m.views;
+    const at = offset >> 2;
     return {
       get(this: Cursor): number {
-        return f32[(this.item + offset) >> 2];
+        return f32[(this.item >> 2) + at];
       },
       set(this: Cursor, value: number): void {
-        f32[(this.item + offset) >> 2] = value;
+        f32[(this.item >> 2) + at] = value;
       },
     };
   },
@@ -186,12 +191,13 @@ export const f64: Scalar<number, Float64Array> = scalar(
   (m) => m.views.f64,
   (m, offset) => {
     const { f64 } = m.views;
+    const at = offset >> 3;
     return {
       get(this: Cursor): number {
-        return f64[(this.item + offset) >> 3];
+        return f64[(this.item >> 3) + at];
       },
       set(this: Cursor, value: number): void {
-        f64[(this.item + offset) >> 3] = value;
+        f64[(this.item >> 3) + at] = value;
       },
     };
   },
@@ -205,12 +211,13 @@ export const u64: Scalar<bigint, BigUint64Array> = scalar(
   (m) => m.u64,
   (m, offset) => {
     const { u64 } = m;
+    const at = offset >> 3;
     return {
       get(this: Cursor): bigint {
-        return u64[(this.item + offset) >> 3];
+        return u64[(this.item >> 3) + at];
       },
       set(this: Cursor, value: bigint): void {
-        u64[(this.item + offset) >> 3] = value;
+        u64[(this.item >> 3) + at] = value;
       },
     };
   },
@@ -224,12 +231,13 @@ export const i64: Scalar<bigint, BigInt64Array> = scalar(
   (m) => m.i64,
   (m, offset) => {
     const { i64 } = m;
+    const at = offset >> 3;
     return {
       get(this: Cursor): bigint {
-        return i64[(this.item + offset) >> 3];
+        return i64[(this.item >> 3) + at];
       },
       set(this: Cursor, value: bigint): void {
-        i64[(this.item + offset) >> 3] = value;
+        i64[(this.item >> 3) + at] = value;
       },
     };
   },
@@ -328,12 +336,13 @@ export function ref<const N extends string>(zone: ZoneName<N>): ReferenceType<N>
     (m) => m.views.i32,
     (m, offset) => {
       const { i32 } = m.views;
+      const at = offset >> 2;
       return {
         get(this: Cursor): Item<N> {
-          return i32[(this.item + offset) >> 2];
+          return i32[(this.item >> 2) + at];
         },
         set(this: Cursor, value: Item<N>): void {
-          i32[(this.item + offset) >> 2] = value;
+          i32[(this.item >> 2) + at] = value;
         },
       };
     },

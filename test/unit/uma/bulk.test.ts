@@ -133,3 +133,35 @@ test("another worker's item that stands twice in a list is refused, with nothing
   other.detach();
   uma.detach();
 });
+
+test.each([0.5, 2.5, -1, Number.NaN, 33, "2"])("a count of %s is refused, and nothing is taken or freed", (count) => {
+  const uma = makeUma();
+  const z = uma.open(defineZone("counted", { size: 64 }));
+  const items = new Int32Array(32);
+  z.free(z.alloc());
+  expect(() => z.allocBulk(items, count as number)).toThrow(coded("ERR_UMA_OPTION") as Error);
+  expect(z.allocBulk(items)).toBe(true);
+  expect(() => z.freeBulk(items, count as number)).toThrow(coded("ERR_UMA_OPTION") as Error);
+  expect(z.stats().used).toBe(32);
+  z.freeBulk(items);
+  finish(uma);
+});
+
+test.each([Int32Array, Array<number>])("a list with an item twice, or free already, is refused and frees nothing: as %p", (List) => {
+  const uma = makeUma();
+  const z = uma.open(defineZone("twice", { size: 64 }));
+  const items = new List(32) as Int32Array;
+  expect(z.allocBulk(items)).toBe(true);
+  const [first, last] = [items[0] as number, items[31] as number];
+  for (const wrong of [first, first + 16, 12, 2 ** 30]) {
+    items[31] = wrong;
+    expect(() => z.freeBulk(items)).toThrow();
+    expect(z.stats().used).toBe(32);
+    expect(uma.verify().problems).toEqual([]);
+  }
+  items[31] = last;
+  z.freeBulk(items);
+  expect(() => z.freeBulk(items)).toThrow(coded("ERR_UMA_DOUBLE_FREE") as Error);
+  expect(z.stats().used).toBe(0);
+  finish(uma);
+});
