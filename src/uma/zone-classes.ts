@@ -7,8 +7,8 @@
  * or full, where another worker has asked for attention (TOP = 0), or where anything about the address is not as it should be, the
  * path leaves into `take` and `freeSlow`.
  *
- * Classes: all zones without hooks share one; a zone with hooks gets a class of its own from the factory, with the hooks as
- * constants, because a call site that sees the hooks of eight zones in one class pays 10 ns for it. A zone with checks off has
+ * Classes: all zones without hooks share one, and so do all with hooks, but of these each has its hot methods to itself, with the
+ * hooks as constants: a call site that finds the hooks of eight zones in one method pays 10 ns for it. A zone with checks off has
  * no marks. The factory runs once for each attachment, so that the views are constants of its closure.
  *
  * The position's low bits: 7 = empty (bucket windows are 256 words, the first 8 its header). `(sp & 255) − 8 | n` is negative
@@ -21,9 +21,16 @@ import { type CountingPlace, type ZoneDefinition, FLAG_CACHE, FLAG_SMR, FLAG_UNC
 import { type Ctor, type Dtor } from "./hooks.ts";
 import { hookError } from "./keg.ts";
 import { EMPTY, LIMIT, REFUSED } from "./outcome.ts";
-import { createZoneBase } from "./zone-base.ts";
+import { createZoneBase, type ZoneBase } from "./zone-base.ts";
 import { createSlowPath } from "./zone-slow.ts";
 import type { Counting, Zone, ZoneFactory, ZonePlace, ZoneServices } from "./zone.ts";
+
+/** What a zone with hooks has of its own. */
+interface HotMethods {
+  readonly alloc: (this: ZoneBase, arg?: unknown) => number;
+  readonly tryAlloc: (this: ZoneBase, arg?: unknown) => number;
+  readonly free: (this: ZoneBase, p: number, arg?: unknown) => void;
+}
 
 export function createZoneFactory(core: Core, services: ZoneServices): ZoneFactory {
   const { i32, u8 } = core.floor.cells;
@@ -247,72 +254,91 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     }
   }
 
-  /** A class for one zone with hooks: they are constants of this call. */
-  function hookedClass(ctor: Ctor | null, dtor: Dtor | null, zero: boolean): new (d: ZoneDefinition, place: ZonePlace) => Zone {
-    return class HookedZone extends Base {
-      override alloc(arg?: unknown): number {
+  /**
+   * A zone with hooks: its hot methods are its own, and have the hooks as constants.
+   *
+   * All of them have this one class, so that code which serves several, and the methods themselves (what V8 learns of them is common
+   * to all that were made by one function), find one kind of object. With a class for each zone every access to a field was looked
+   * up in a table once there were five: a pair that was not inlined took 30 ns, where it takes 10 now.
+   */
+  class HookedZone extends PlainZone {
+    constructor(definition: ZoneDefinition, place: ZonePlace, { alloc, tryAlloc, free }: HotMethods) {
+      super(definition, place);
+      this.alloc = alloc;
+      this.tryAlloc = tryAlloc;
+      this.free = free;
+    }
+  }
+
+  /**
+   * The methods of one zone with hooks.
+   *
+   * V8 inlines into a function up to 920 bytes of bytecode in all, and counts for a method what its own optimised code has inlined,
+   * too: while ctor and dtor were called by methods of their own, it depended on what happened to be compiled first whether a call
+   * of alloc was inlined. Hence try blocks in the hot path, and what is rare outside.
+   */
+  function hookedMethods(ctor: Ctor | null, dtor: Dtor | null, zero: boolean): HotMethods {
+    return {
+      alloc(arg) {
         const c = this.line;
         const sp = i32[c];
         const n = i32[c + 2];
         if ((((sp & 255) - 8) | n) >= 0) {
           const p = i32[sp];
-          if (this.checks) u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = MINE_BUSY;
+          const m = (i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0;
+          u8[m] = MINE_BUSY;
           i32[c] = sp - 1;
           i32[c + 2] = n + 1;
-          return this.construct(p, arg, true) | 0;
-        }
-        return this.allocSlow(arg, true) | 0;
-      }
-
-      override tryAlloc(arg?: unknown): number {
-        const c = this.line;
-        const sp = i32[c];
-        const n = i32[c + 2];
-        if ((((sp & 255) - 8) | n) >= 0) {
-          const p = i32[sp];
-          if (this.checks) u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = MINE_BUSY;
-          i32[c] = sp - 1;
-          i32[c + 2] = n + 1;
-          return this.construct(p, arg, false) | 0;
-        }
-        return this.allocSlow(arg, false) | 0;
-      }
-
-      /** The item is BUSY in this worker's name; on refusal it goes back without dtor. */
-      construct(p: number, arg: unknown, must: boolean): number {
-        if (zero) u8.fill(0, p, p + this.size);
-        if (ctor !== null) {
-          let accepted: boolean | void;
+          if (zero) clear(this, p);
+          let accepted: boolean | void = true;
           try {
-            accepted = ctor(p, arg, views);
+            if (ctor !== null) accepted = ctor(p, arg, views);
           } catch (cause) {
-            this.refused(p);
-            throw hookError("ctor", this.name, p, cause);
+            throw threw(this, p, cause);
           }
-          if (accepted === false) {
-            this.refused(p);
-            core.failure = REFUSED;
-            if (must) throw failed(this);
-            return 0;
-          }
+          if (accepted === false) return declined(this, p, true);
+          u8[m] = ME;
+          return p;
         }
-        if (this.checks) u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;
-        return p;
-      }
+        return build(this, take(this, MINE_BUSY, true), arg, true, ctor, zero);
+      },
 
-      refused(p: number): void {
-        uncountAlloc(this);
-        finishFree(this, p);
-      }
+      tryAlloc(arg) {
+        const c = this.line;
+        const sp = i32[c];
+        const n = i32[c + 2];
+        if ((((sp & 255) - 8) | n) >= 0) {
+          const p = i32[sp];
+          const m = (i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0;
+          u8[m] = MINE_BUSY;
+          i32[c] = sp - 1;
+          i32[c + 2] = n + 1;
+          if (zero) clear(this, p);
+          let accepted: boolean | void = true;
+          try {
+            if (ctor !== null) accepted = ctor(p, arg, views);
+          } catch (cause) {
+            throw threw(this, p, cause);
+          }
+          if (accepted === false) return declined(this, p, false);
+          u8[m] = ME;
+          return p;
+        }
+        return build(this, take(this, MINE_BUSY, false), arg, false, ctor, zero);
+      },
 
-      override free(p: number, arg?: unknown): void {
-        if ((p | 0) === p && (p - LOW) >>> 0 < SPAN && this.checks) {
+      free(p, arg) {
+        if ((p | 0) === p && (p - LOW) >>> 0 < SPAN) {
           const e = ((p >>> 12) << 2) + PT;
           if (i32[e] === this.tag && (p & this.unitMask) === 0) {
             const m = (i32[e + 1] + (p >> this.shift)) | 0;
             if (u8[m] === ME) {
               u8[m] = MINE_BUSY;
-              if (dtor !== null) this.destruct(p, arg);
+              try {
+                if (dtor !== null) dtor(p, arg, views);
+              } catch (cause) {
+                throw spoilt(this, p, cause);
+              }
               // Only now: dtor may have used this zone.
               const c = this.line;
               const sp = i32[c];
@@ -322,33 +348,84 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
                 u8[m] = 0;
                 return;
               }
-              this.finish(p);
+              finish(this, p);
               return;
             }
           }
         }
         this.freeSlow(p, dtor, arg);
-      }
-
-      destruct(p: number, arg: unknown): void {
-        try {
-          (dtor as Dtor)(p, arg, views);
-        } catch (cause) {
-          this.finish(p);
-          throw hookError("dtor", this.name, p, cause);
-        }
-      }
-
-      finish(p: number): void {
-        finishFree(this, p);
-        if (Atomics.load(i32, this.line + LINE_REASONS) !== 0) services.attend(this);
-      }
-
-      allocSlow(arg: unknown, must: boolean): number {
-        const p = take(this, MINE_BUSY, must);
-        return p === 0 ? 0 : this.construct(p, arg, must);
-      }
+      },
     };
+  }
+
+  /** The same for a zone with checks off, which has no marks: hot in alloc only. */
+  function uncheckedMethods(ctor: Ctor | null, dtor: Dtor | null, zero: boolean): HotMethods {
+    const takeOne = (z: Zone, must: boolean): number => {
+      const c = z.line;
+      const sp = i32[c];
+      const n = i32[c + 2];
+      if ((((sp & 255) - 8) | n) < 0) return take(z, MINE_BUSY, must);
+      i32[c] = sp - 1;
+      i32[c + 2] = n + 1;
+      return i32[sp];
+    };
+    return {
+      alloc(arg) {
+        return build(this, takeOne(this, true), arg, true, ctor, zero);
+      },
+      tryAlloc(arg) {
+        return build(this, takeOne(this, false), arg, false, ctor, zero);
+      },
+      free(p, arg) {
+        this.freeSlow(p, dtor, arg);
+      },
+    };
+  }
+
+  /** What is done to an item, BUSY in this worker's name, that did not come by the hot path. 0 is handed on. */
+  function build(z: Zone, p: number, arg: unknown, must: boolean, ctor: Ctor | null, zero: boolean): number {
+    if (p === 0) return 0;
+    if (zero) clear(z, p);
+    let accepted: boolean | void = true;
+    try {
+      if (ctor !== null) accepted = ctor(p, arg, views);
+    } catch (cause) {
+      throw threw(z, p, cause);
+    }
+    if (accepted === false) return declined(z, p, must);
+    if (z.checks) u8[markIndex(z, p)] = ME;
+    return p;
+  }
+
+  function clear(z: Zone, p: number): void {
+    u8.fill(0, p, p + z.size);
+  }
+
+  /** ctor has refused the item: it goes back. */
+  function declined(z: Zone, p: number, must: boolean): number {
+    uncountAlloc(z);
+    finishFree(z, p);
+    core.failure = REFUSED;
+    if (must) throw failed(z);
+    return 0;
+  }
+
+  /** ctor has thrown: the item goes back. @returns what to throw. */
+  function threw(z: Zone, p: number, cause: unknown): UmaError {
+    uncountAlloc(z);
+    finishFree(z, p);
+    return hookError("ctor", z.name, p, cause);
+  }
+
+  /** dtor has thrown: the item is freed all the same. @returns what to throw. */
+  function spoilt(z: Zone, p: number, cause: unknown): UmaError {
+    finish(z, p);
+    return hookError("dtor", z.name, p, cause);
+  }
+
+  function finish(z: Zone, p: number): void {
+    finishFree(z, p);
+    if (Atomics.load(i32, z.line + LINE_REASONS) !== 0) services.attend(z);
   }
 
   /** A zone whose freed items wait for readers: its own pair of operations, and none of the others. */
@@ -414,44 +491,40 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     return new UmaError("ERR_UMA_SMR", `zone "${z.name}" is an SMR zone: allocSmr and freeSmr`, { zone: z.name });
   }
 
-  /** A class for a zone with hooks on a keg that may have several. */
-  function sharedClass(Alone: new (d: ZoneDefinition, place: ZonePlace) => Zone): typeof Alone {
-    return class SharedHookedZone extends Alone {
-      override free(p: number, arg?: unknown): void {
-        // Of another zone: the slow path's checks say so.
-        if (p !== 0 && slow.quickMark(this, p) === 0) items.check(this, p);
-        super.free(p, arg);
-      }
+  /** Has a zone with hooks on a keg that may have several tell its own items from others'. */
+  function tellApart(z: ZoneBase): void {
+    const free = z.free.bind(z);
+    z.free = (p, arg) => {
+      // Of another zone: the slow path's checks say so.
+      if (p !== 0 && slow.quickMark(z, p) === 0) items.check(z, p);
+      free(p, arg);
     };
   }
 
-  /** A class that notes where its items come from: see sites.ts. */
-  function trackedClass(Untracked: new (d: ZoneDefinition, place: ZonePlace) => Zone, sample: number): typeof Untracked {
-    return class TrackedZone extends Untracked {
-      private allocations = 0;
-
-      override alloc(arg?: unknown): number {
-        const p = super.alloc(arg);
-        this.note(p);
-        return p;
-      }
-
-      override tryAlloc(arg?: unknown): number {
-        const p = super.tryAlloc(arg);
-        if (p !== 0) this.note(p);
-        return p;
-      }
-
-      override free(p: number, arg?: unknown): void {
-        // What is no item, or is free, is for the free itself to complain of.
-        if (p !== 0 && Atomics.load(u8, items.check(this, p)) !== MARK_FREE) core.sites.forget(this, p);
-        super.free(p, arg);
-      }
-
-      private note(p: number): void {
-        const n = ++this.allocations;
-        core.sites.note(this, p, n, n % sample === 0);
-      }
+  /** Makes a zone note where its items come from: see sites.ts. */
+  function track(z: ZoneBase, sample: number): void {
+    const alloc = z.alloc.bind(z);
+    const tryAlloc = z.tryAlloc.bind(z);
+    const free = z.free.bind(z);
+    let allocations = 0;
+    const note = (p: number): void => {
+      const n = ++allocations;
+      core.sites.note(z, p, n, n % sample === 0);
+    };
+    z.alloc = (arg) => {
+      const p = alloc(arg);
+      note(p);
+      return p;
+    };
+    z.tryAlloc = (arg) => {
+      const p = tryAlloc(arg);
+      if (p !== 0) note(p);
+      return p;
+    };
+    z.free = (p, arg) => {
+      // What is no item, or is free, is for the free itself to complain of.
+      if (p !== 0 && Atomics.load(u8, items.check(z, p)) !== MARK_FREE) core.sites.forget(z, p);
+      free(p, arg);
     };
   }
 
@@ -470,29 +543,33 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
   }
 
   function toSmr(z: Zone): void {
+    for (const own of ["alloc", "tryAlloc", "free"]) Reflect.deleteProperty(z, own);
     Object.setPrototypeOf(z, SmrZone.prototype);
     (z as { plain: boolean }).plain = false;
   }
 
   function make(definition: ZoneDefinition, place: ZonePlace): Zone {
-    const { flags, sample } = definition;
-    const noMarks = (flags & FLAG_UNCHECKED) !== 0;
-    const ctor = noMarks ? counted(definition.ctor, place.id) : definition.ctor;
-    const dtor = noMarks ? counted(definition.dtor, place.id) : definition.dtor;
-    if ((flags & FLAG_SMR) !== 0) return new SmrZone(definition, place);
-    const zero = (flags & FLAG_ZERO) !== 0;
+    if ((definition.flags & FLAG_SMR) !== 0) return new SmrZone(definition, place);
     if (definition.counting !== null) return new CountingZone(definition, place, definition.counting);
-    const hooked = ctor !== null || dtor !== null || zero;
+    const zone = makeByHooks(definition, place);
+    if (definition.sample > 0) track(zone, definition.sample);
+    return zone;
+  }
+
+  function makeByHooks(definition: ZoneDefinition, place: ZonePlace): ZoneBase {
+    const { ctor, dtor, flags } = definition;
+    const zero = (flags & FLAG_ZERO) !== 0;
+    const noMarks = (flags & FLAG_UNCHECKED) !== 0;
     const shared = place.zoneAt !== 0;
-    if (sample > 0 || (hooked && shared)) {
-      let Made: new (d: ZoneDefinition, at: ZonePlace) => Zone = hooked ? hookedClass(ctor, dtor, zero) : PlainZone;
-      if (shared) Made = hooked ? sharedClass(Made) : SharedKegZone;
-      return new (sample > 0 ? trackedClass(Made, sample) : Made)(definition, place);
+    if (ctor !== null || dtor !== null || zero) {
+      const methods = noMarks ? uncheckedMethods(counted(ctor, place.id), counted(dtor, place.id), zero) : hookedMethods(ctor, dtor, zero);
+      const zone = new HookedZone(definition, place, methods);
+      if (shared) tellApart(zone);
+      return zone;
     }
-    if (hooked) return new (hookedClass(ctor, dtor, zero))(definition, place);
     if (shared) return new SharedKegZone(definition, place);
     if ((flags & FLAG_CACHE) !== 0) return new CacheZone(definition, place);
-    return (flags & FLAG_UNCHECKED) !== 0 ? new UncheckedZone(definition, place) : new PlainZone(definition, place);
+    return noMarks ? new UncheckedZone(definition, place) : new PlainZone(definition, place);
   }
 
   return { make, toSmr };
