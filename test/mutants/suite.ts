@@ -258,9 +258,9 @@ const slow: readonly Mutant[] = [
   {
     name: "a ctor's item is not BUSY while it is being made",
     file: "src/uma/zone-classes.ts",
-    find: "u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = MINE_BUSY;\n                    i32[c] = sp - 1;\n                    i32[c + 2] = n + 1;\n                    return this.construct(p, arg, false) | 0;",
+    find: "u8[m] = MINE_BUSY;\n                    i32[c] = sp - 1;\n                    i32[c + 2] = n + 1;\n                    if (zero)\n                        clear(this, p);\n                    let accepted = true;\n                    try {\n                        if (ctor !== null)\n                            accepted = ctor(p, arg, views);\n                    }\n                    catch (cause) {\n                        throw threw(this, p, cause);\n                    }\n                    if (accepted === false)\n                        return declined(this, p, false);",
     replace:
-      "u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;\n                    i32[c] = sp - 1;\n                    i32[c + 2] = n + 1;\n                    return this.construct(p, arg, false) | 0;",
+      "u8[m] = ME;\n                    i32[c] = sp - 1;\n                    i32[c + 2] = n + 1;\n                    if (zero)\n                        clear(this, p);\n                    let accepted = true;\n                    try {\n                        if (ctor !== null)\n                            accepted = ctor(p, arg, views);\n                    }\n                    catch (cause) {\n                        throw threw(this, p, cause);\n                    }\n                    if (accepted === false)\n                        return declined(this, p, false);",
     expectCaughtBy: freeing.name,
   },
 ];
