@@ -35,9 +35,17 @@ function together(slices: readonly Slice[]): Slice {
   return { ops, ns: ops / rate };
 }
 
-function throughRing(sources: () => readonly [RingEnd["from"], RingEnd["from"]]): () => Promise<SliceProgram> {
+interface Source {
+  readonly ends: readonly [RingEnd["from"], RingEnd["from"]];
+  /** What has been exchanged and contended for so far, where that is known. */
+  readonly counts: () => { readonly exchanges: number; readonly contentions: number };
+}
+
+export function throughRing(source: () => Source): () => Promise<SliceProgram> {
   return async () => {
-    const [producer, consumer] = sources();
+    const { ends: from, counts } = source();
+    const [producer, consumer] = from;
+    const steady = { ops: 0, ns: 0, exchanges: 0, contentions: 0 };
     const ring = new SharedArrayBuffer(RING_BYTES);
     const ends: RingEnd[] = [
       { end: "producer", ring, from: producer },
@@ -46,30 +54,40 @@ function throughRing(sources: () => readonly [RingEnd["from"], RingEnd["from"]])
     const crew = await startCrew("./ring-worker.js", ends);
     return {
       slice: async (ms) => {
-        const [, consumed] = await crew.work(ms);
-        return consumed as Slice;
+        const before = counts();
+        const consumed = (await crew.work(ms))[1] as Slice;
+        const after = counts();
+        steady.ops += consumed.ops;
+        steady.ns += consumed.ns;
+        steady.exchanges += after.exchanges - before.exchanges;
+        steady.contentions += after.contentions - before.contentions;
+        return consumed;
       },
+      figures: () => ({
+        "exchanges per 64": (64 * steady.exchanges) / steady.ops,
+        "contentions a second": steady.contentions / (steady.ns / 1e9),
+      }),
       close: () => void crew.close(),
     };
   };
 }
 
-function twoTickets(): readonly [RingEnd["from"], RingEnd["from"]] {
+export function zoneSource(): Source {
   const uma = roomyMemory(65_536);
-  uma.open(SharedItem);
-  return [uma.ticket(), uma.ticket()];
+  const zone = uma.open(SharedItem);
+  return { ends: [uma.ticket(), uma.ticket()], counts: () => zone.stats() };
 }
 
-function oneList(): readonly [RingEnd["from"], RingEnd["from"]] {
+function oneList(): Source {
   const list = makeLockedList(LISTED_ITEMS);
-  return [list, list];
+  return { ends: [list, list], counts: () => ({ exchanges: 0, contentions: 0 }) };
 }
 
 const LONGER = { sliceMs: 20 };
 const cases: readonly Case[] = [
   { name: "1 worker", variant: OWN_CACHE, ...LONGER, program: ownCaches(1) },
   { name: "2 workers", variant: OWN_CACHE, ...LONGER, program: ownCaches(2) },
-  { name: "zone", variant: RING, ...LONGER, program: throughRing(twoTickets) },
+  { name: "zone", variant: RING, ...LONGER, program: throughRing(zoneSource) },
   { name: "lock per operation", variant: RING, ...LONGER, program: throughRing(oneList) },
 ];
 

@@ -3,6 +3,7 @@ import { Uma, type Zone, type ZoneOptions, defineZone } from "../../src/index.ts
 import { lastFirst } from "../programs/loops.ts";
 import { ITEM_BYTES, roomyMemory } from "../programs/peers.ts";
 import type { BatchProgram, Case, SliceProgram, Suite } from "../harness/suite.ts";
+import { throughRing, zoneSource } from "./workers.ts";
 
 const LIVE = 64;
 const BULK = 32;
@@ -83,6 +84,7 @@ const cases: readonly Case[] = [
   { name: "bulk", variant: "32", program: bulk },
   { name: "init once", variant: "table", program: () => tables(true) },
   { name: "build each time", variant: "table", program: () => tables(false) },
+  { name: "producer, consumer", variant: "ring", sliceMs: 100, maxProcesses: 1, program: throughRing(zoneSource) },
   { name: "spike", variant: "cohorts", ...once, program: () => spike(false) },
   { name: "spike", variant: "random survivors", ...once, program: () => spike(true) },
 ];
@@ -90,7 +92,7 @@ const cases: readonly Case[] = [
 export const suite: Suite = {
   name: "zones",
   about:
-    "What the layers are worth: an alloc and its free per operation. After a spike: bytes that serve no item, of all that the zones hold.",
+    "What the layers are worth: an alloc and its free per operation. Ring: one allocates, the other frees. After a spike: bytes that serve no item, of all that the zones hold.",
   cases,
   rows: [
     {
@@ -113,6 +115,20 @@ export const suite: Suite = {
       limit: 1.3,
       aim: 5,
       direction: "at least",
+    },
+    {
+      label: "depot exchanges for 64 items passed on",
+      figure: { of: ["producer, consumer", "ring"], key: "exchanges per 64" },
+      limit: 1,
+      aim: 0.6,
+      direction: "at most",
+    },
+    {
+      label: "contentions for the depot a second",
+      figure: { of: ["producer, consumer", "ring"], key: "contentions a second" },
+      limit: 1,
+      aim: 0.1,
+      direction: "at most",
     },
     {
       label: "wasted after a spike, percent",

@@ -14,6 +14,7 @@ import {
   KEG_ZONE,
   LINE_ALLOCS,
   LINE_ALLOCS_HIGH,
+  LINE_EXCHANGES,
   LINE_FAILS,
   LINE_REMOTE,
   LINE_SLEEPS,
@@ -21,6 +22,7 @@ import {
   PAGE_BYTES,
   STATE_FREE,
   ZONE_BUCKET_CAP,
+  ZONE_CONTENTIONS,
   ZONE_DEPOT_ITEMS,
   ZONE_FLAGS,
   ZONE_ITEMS,
@@ -73,6 +75,9 @@ export interface ZoneStatistics {
   readonly kind: "keg" | "secondary" | "cache";
   /** Name of the zone whose slabs they are. */
   readonly keg: string;
+  /** Buckets exchanged with the depot, and how often its lock was found taken. */
+  readonly exchanges: number;
+  readonly contentions: number;
   readonly workers: WorkerStatistics[];
 }
 
@@ -85,6 +90,7 @@ export interface WorkerStatistics {
   readonly fail: number;
   readonly sleep: number;
   readonly xdomain: number;
+  readonly exchanges: number;
 }
 
 /** The whole memory. */
@@ -141,6 +147,8 @@ export function createStatistics(core: Core, records: Records, registry: Registr
       bucketSize: i32[zone + ZONE_BUCKET_CAP],
       kind: (i32[zone + ZONE_FLAGS] & FLAG_CACHE) !== 0 ? "cache" : primary === 0 ? "keg" : "secondary",
       keg: items.nameIn(i32[keg + KEG_ZONE]),
+      exchanges: sum(workers, "exchanges"),
+      contentions: i32[zone + ZONE_CONTENTIONS] >>> 0,
       workers,
     };
   }
@@ -161,12 +169,13 @@ export function createStatistics(core: Core, records: Records, registry: Registr
         fail: i32[line + LINE_FAILS] >>> 0,
         sleep: i32[line + LINE_SLEEPS] >>> 0,
         xdomain: f64[(line + LINE_REMOTE) >> 1],
+        exchanges: i32[line + LINE_EXCHANGES] >>> 0,
       });
     }
     return workers;
   }
 
-  function sum(workers: readonly WorkerStatistics[], field: "cached" | "requests" | "fail" | "sleep" | "xdomain"): number {
+  function sum(workers: readonly WorkerStatistics[], field: Exclude<keyof WorkerStatistics, "slot" | "live">): number {
     let total = 0;
     for (const worker of workers) total += worker[field];
     return total;
