@@ -280,7 +280,7 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
   }
 
   function swapFull(z: Zone, p: number): boolean {
-    if (!z.checks) return exchange.giveToSpare(z.line, p);
+    if (!z.checks) return (p | 0) === p && exchange.giveToSpare(z.line, p);
     const m = quickMark(z, p);
     if (m === 0 || u8[m] !== slot || !exchange.giveToSpare(z.line, p)) return false;
     u8[m] = MARK_FREE;
