@@ -1,7 +1,11 @@
-/** The examples: what the garbage collector has to do in the game, with bodies in zones and with bodies that are plain objects. */
+/**
+ * The examples: what the garbage collector has to do in the game, with bodies in zones and with bodies that are plain objects; what
+ * a request to the server takes, with sessions in shared memory and with sessions that are sent about.
+ */
 import { playHeadless } from "../../examples/game/node/headless.ts";
 import type { Material } from "../../examples/game/sim/worker-loop.ts";
 import type { Case, Figures, SliceProgram, Suite } from "../harness/suite.ts";
+import { serverRows, servers } from "../programs/serving.ts";
 
 const FRAMES = 4000;
 /** With --quick. */
@@ -44,8 +48,9 @@ const cases: readonly Case[] = (["zalloc", "objects"] as const).map((material) =
 
 export const suite: Suite = {
   name: "examples",
-  about: "The game headless, two workers: time of a frame, and the collections of all three threads after a warm-up.",
-  cases,
+  about:
+    "The game headless, two workers: time of a frame, and the collections of all three threads after a warm-up. The server, two workers: time of a request over ten connections.",
+  cases: [...cases, ...servers],
   rows: [
     {
       label: "collections, game with zalloc",
@@ -54,5 +59,6 @@ export const suite: Suite = {
       aim: 0,
       direction: "at most",
     },
+    ...serverRows,
   ],
 };

@@ -21,7 +21,7 @@ export async function demonstrate(server: Server, { size, limit }: BackendOption
     addEvery: 10,
   });
   clearTimeout(killing);
-  console.log(`${Math.round(requestsPerSecond)} requests a second, 99 % within ${p99} ms: ${inWords(codes)}, ${errors} errors`);
+  console.log(`${Math.round(requestsPerSecond)} requests a second, 99 % within ${p99.toFixed(1)} ms: ${inWords(codes)}, ${errors} errors`);
   if ("409" in codes) console.log("(409: the cart is full)");
 
   let found = 0;
