@@ -45,7 +45,8 @@ function median(values: readonly number[]): number {
 async function server(make: (options: BackendOptions) => Backend, bytes: number, sessions: number): Promise<SliceProgram> {
   const lines = bytes / LINE_BYTES;
   const backend = make({ workers: 2, size: { sessions, lines, clients: 16, jobs: 64 }, limit: null, patience: 1000, ttl: 3600 });
-  const { url, close } = await serve(backend);
+  const serving = await serve(backend);
+  const { url } = serving;
   const names = await makeSessions(url, sessions, lines);
   const asker = fork(fileURLToPath(new URL("./server-load.js", import.meta.url)), { execArgv: [] });
   const order = { url, sessions: names, connections: CONNECTIONS, seconds: 0 };
@@ -64,7 +65,7 @@ async function server(make: (options: BackendOptions) => Backend, bytes: number,
     close() {
       asker.kill();
       // The process ends with the harness's leave; what is still open ends with it.
-      void close().finally(() => process.exit());
+      void serving.close().finally(() => process.exit());
     },
   };
 }
