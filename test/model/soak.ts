@@ -350,7 +350,8 @@ export class World {
 
   private setMax(z: Modelled): void {
     if (z.limit === 0) return;
-    const limit = z.count + 1 + this.dice.below(400);
+    // What is cached counts, and what is set aside stays so: below a limit with it the zone would be over it for a while.
+    const limit = z.count + z.aside.reduce((sum, count) => sum + count, 1) + this.dice.below(400);
     for (const zone of z.open) zone.reclaim("drain");
     z.freed = 0;
     (z.open[0] as Zone).setMax(limit);

@@ -14,8 +14,9 @@ if (!module) {
   process.exit(2);
 }
 const { suite } = (await import(pathToFileURL(resolve(module)).href)) as { suite: MutantSuite };
+const began = performance.now();
 const verdicts = await runMutants(suite, { jobs: Number(values.jobs), print: console.log, ...(values.only ? { only: values.only } : {}) });
 console.log(table(verdicts));
 const caught = verdicts.filter((verdict) => verdict.outcome === "caught").length;
-console.log(`${caught} of ${verdicts.length} mutants caught`);
+console.log(`${caught} of ${verdicts.length} mutants caught in ${((performance.now() - began) / 1000).toFixed(0)} s`);
 process.exitCode = caught === verdicts.length && caught > 0 ? 0 : 1;

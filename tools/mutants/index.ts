@@ -11,13 +11,20 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-export interface Mutant {
-  readonly name: string;
+export interface Edit {
   /** Path in the emitted tree; a `src/….ts` path is taken to its emitted file. */
   readonly file: string;
-  /** Must occur exactly once. */
+  /** Texts to look behind, one after the other; then the first place counts. */
+  readonly after?: readonly string[];
+  /** Must occur exactly once, where `after` does not say where. */
   readonly find: string;
   readonly replace: string;
+}
+
+export interface Mutant extends Edit {
+  readonly name: string;
+  /** Where one mistake takes more than one edit. */
+  readonly also?: readonly Edit[];
   /** Name of the detector that is tried first. */
   readonly expectCaughtBy: string;
 }
@@ -26,6 +33,8 @@ export interface Detector {
   readonly name: string;
   /** Program and arguments; exit code 0 = all is well. */
   readonly command: readonly [string, ...string[]];
+  /** What must pass on the unchanged tree, where that is less than the whole. */
+  readonly cleanCommand?: readonly [string, ...string[]];
   readonly timeoutMs?: number;
   /** What its output says when it has found something. A failure without it is the detector's own, and stops the run. */
   readonly says?: RegExp;
@@ -65,7 +74,7 @@ export async function runMutants(
   const mustPass = (detector: Detector): Promise<void> => {
     let passed = clean.get(detector);
     if (!passed) {
-      passed = detect(detector, suite.dist, suite.cwd).then((outcome) => {
+      passed = detect({ ...detector, command: detector.cleanCommand ?? detector.command }, suite.dist, suite.cwd).then((outcome) => {
         if (outcome.failed) throw new Error(`detector ${detector.name} fails on the unchanged tree: ${outcome.evidence}`);
         print(`${detector.name}: passes on the unchanged tree`);
       });
@@ -88,15 +97,27 @@ export async function runMutants(
   return verdicts;
 }
 
-/** Applies the edit to a tree; null when it does not match exactly once. */
+/** Applies the edits to a tree. @returns the text that is to be replaced and is not there exactly once; null: all is done. */
 export function applyMutant(mutant: Mutant, tree: string): string | null {
+  for (const edit of [mutant, ...(mutant.also ?? [])])
+    if (!applyEdit(edit, tree)) return `${edit.file} does not contain exactly once: ${edit.find}`;
+  return null;
+}
+
+function applyEdit(mutant: Edit, tree: string): boolean {
   const path = join(tree, mutant.file.replace(/^src\//, "").replace(/\.ts$/, ".js"));
   const text = readFileSync(path, "utf8");
-  if (text.split(mutant.find).length !== 2) return null;
+  const { after = [] } = mutant;
+  let from = 0;
+  for (const marker of after) {
+    from = text.indexOf(marker, from) + 1;
+    if (from === 0) return false;
+  }
+  const rest = text.slice(from);
+  if (after.length === 0 ? text.split(mutant.find).length !== 2 : !rest.includes(mutant.find)) return false;
   // A function, because `$` in a replacement string has a meaning.
-  const edited = text.replace(mutant.find, () => mutant.replace);
-  writeFileSync(path, edited);
-  return edited;
+  writeFileSync(path, text.slice(0, from) + rest.replace(mutant.find, () => mutant.replace));
+  return true;
 }
 
 async function judge(mutant: Mutant, suite: MutantSuite): Promise<Verdict> {
@@ -112,8 +133,8 @@ async function judge(mutant: Mutant, suite: MutantSuite): Promise<Verdict> {
   });
   try {
     cpSync(suite.dist, tree, { recursive: true });
-    if (applyMutant(mutant, tree) === null)
-      return verdict("does not apply", null, `${mutant.file} does not contain exactly once: ${mutant.find}`);
+    const missing = applyMutant(mutant, tree);
+    if (missing !== null) return verdict("does not apply", null, missing);
     const first = (detector: Detector): number => (detector.name === mutant.expectCaughtBy ? 0 : 1);
     for (const detector of [...suite.detectors].sort((a, b) => first(a) - first(b))) {
       const outcome = await detect(detector, tree, suite.cwd);

@@ -52,8 +52,10 @@ export function holdForLife(locks: LocksLike, lockName: string, lost: () => void
       return new Promise<void>((release) => resolve(release));
     });
     held.catch((reason: unknown) => {
-      if (granted) lost();
-      else reject(reason instanceof Error ? reason : new Error(String(reason)));
+      // Chromium breaks the promise off in a worker that is terminated, with null for a reason, and that is heard. A theft has an error.
+      if (granted) {
+        if (reason instanceof Error) lost();
+      } else reject(reason instanceof Error ? reason : new Error(String(reason)));
     });
   });
 }

@@ -104,6 +104,17 @@ describe("a worker that attaches with a Web Lock", () => {
     uma.detach();
   });
 
+  test("is found dead although it still hears that its lock is broken off, as in Chromium", async () => {
+    const { uma, locks } = memory();
+    const other = await otherThread();
+    const ticket = uma.ticket();
+    await other.Uma.attachAsync(ticket, { locks: locks.of("worker") });
+    locks.terminate("worker");
+    await turns(2);
+    expect(await uma.watchLock(ticket, { locks: locks.of("watcher"), interval: 0 })).toMatchObject({ done: true });
+    uma.detach();
+  });
+
   test("is not taken for dead when its lock was stolen", async () => {
     const { uma, locks } = memory();
     const other = await otherThread();
