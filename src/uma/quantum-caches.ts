@@ -93,6 +93,7 @@ export function createQuantumCaches(core: Core, registry: Registry): (arena: Are
     private readonly a: number;
     private readonly serial: number;
     private readonly most: number;
+    private readonly quantum: number;
     private readonly perQuantum: number;
     /** Integers of a run. */
     private readonly run: number;
@@ -112,6 +113,7 @@ export function createQuantumCaches(core: Core, registry: Registry): (arena: Are
       this.a = a;
       this.serial = serial;
       this.most = arena.qcacheMax / arena.quantum;
+      this.quantum = arena.quantum;
       this.perQuantum = 1 / arena.quantum;
       this.run = runQuanta(arena.quantum) * arena.quantum;
       this.perRun = 1 / this.run;
@@ -119,9 +121,9 @@ export function createQuantumCaches(core: Core, registry: Registry): (arena: Are
     }
 
     alloc(size: number, mayWait: boolean): number {
-      const n = size * this.perQuantum;
-      const shelf = n <= this.most ? this.shelves[n] : null;
-      if (shelf === null || shelf === undefined || shelf.rest > 0 || !this.isAlive()) return this.allocSlow(n, mayWait);
+      const n = (size * this.perQuantum) | 0;
+      const shelf = n * this.quantum === size && n >>> 0 <= this.most ? (this.shelves[n] as Shelf | null) : null;
+      if (shelf === null || shelf.rest > 0 || !this.isAlive()) return this.allocSlow(size * this.perQuantum, mayWait);
       const { zone } = shelf;
       if (zone.inHook > 0) return -1;
       let p: number;
@@ -157,11 +159,11 @@ export function createQuantumCaches(core: Core, registry: Registry): (arena: Are
     }
 
     free(start: number, size: number): boolean {
-      const n = size * this.perQuantum;
+      const n = (size * this.perQuantum) | 0;
+      const shelf = n * this.quantum === size && n >>> 0 <= this.most ? (this.shelves[n] as Shelf | null) : null;
       const r = Math.floor(start * this.perRun);
       const k = r & (TABLE - 1);
-      const shelf = n <= this.most ? this.shelves[n] : null;
-      if (shelf !== null && shelf !== undefined && this.runOf[k] === r) {
+      if (shelf !== null && this.runOf[k] === r) {
         const page = this.pageOf[k] as number;
         const first = f64[page >> 3] as number;
         const piece = ((start - first) * shelf.perStep + 0.5) | 0;

@@ -17,6 +17,7 @@ import {
   SPAN_SOURCE,
   SPAN_START,
   TAG_OWNER,
+  TAG_SEGMENT_FREE,
   TAG_SPAN_IMPORTED,
 } from "../memory/layout.ts";
 import type { ArenaRecords } from "./arena-records.ts";
@@ -129,7 +130,7 @@ export function createArenaRecovery(floor: Floor, records: ArenaRecords, engine:
     backing.leave();
     const walker = createWalker(walkedOf(handle), 0);
     while (walker.next()) {
-      if (walker.found.owner !== name) continue;
+      if (walker.found.kind === TAG_SEGMENT_FREE || walker.found.owner !== name) continue;
       const { start } = walker.found;
       if (!backing.enter(true)) return false;
       try {

@@ -54,7 +54,11 @@ export interface ArenaOptions extends ImportOptions {
   readonly reclaim?: () => void;
   /** The integers are identifiers, no memory: running out is ERR_VMEM_NOID (VMC_IDENTIFIER). */
   readonly identifiers?: boolean;
-  /** Sizes up to this are served by quantum caches: at most 16 quanta; 0 = none. */
+  /**
+   * Sizes up to this, a multiple of the quantum of at most 16 quanta, are served by quantum caches; 0 (default) = there are none.
+   * They take integers from the arena in runs of 64 (large quanta) or 256, so a small arena gains nothing from them. Only plain
+   * allocations are cached: one with a policy, `end` or constraints goes to the arena itself, and finds what no run has.
+   */
   readonly qcacheMax?: number;
 }
 

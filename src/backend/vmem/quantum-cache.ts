@@ -1,8 +1,8 @@
 /**
  * The seam between an arena and what caches its small sizes: quantum caches.
  *
- * Declared here, below those who implement it: zones stand on arenas and serve the quantum caches of arenas whose integers are
- * memory; a small cache of one thread serves local arenas (local-cache.ts). The whole is composed above both.
+ * Declared here, below those who implement it: zones stand on arenas, and zones serve the quantum caches of shared arenas
+ * (uma/quantum-caches.ts); a small cache of one thread serves local arenas (local-cache.ts). The whole is composed above both.
  *
  * A policy that is asked for is not silently ignored: an allocation with options goes to the arena itself, and only plain ones
  * are served by the cache. `free` finds out by itself whose the integers are.

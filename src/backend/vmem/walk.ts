@@ -122,7 +122,10 @@ export function createWalker(walked: Walked, from: number): Walker {
     const following = i32[at + TAG_NEXT];
     if (kind < TAG_SEGMENT_FREE || kind > TAG_SEGMENT_CACHE) return ASTRAY;
     const end = start + size;
-    if (Atomics.load(i32, at + TAG_KIND) !== kind || f64[(at + TAG_SIZE) >> 1] !== size || start > cursor || end > spanEnd) return ASTRAY;
+    // A free segment keeps its tag when something is cut from its front, or joined to it: start and size go one after the other.
+    if (Atomics.load(i32, at + TAG_KIND) !== kind || f64[(at + TAG_SIZE) >> 1] !== size || f64[(at + TAG_START) >> 1] !== start)
+      return ASTRAY;
+    if (start > cursor || end > spanEnd) return ASTRAY;
     // What follows must be there, unless this is the end of the span.
     if (end !== spanEnd && following === 0) return ASTRAY;
     if (trail.push(at) > TRAIL) trail.shift();
