@@ -24,7 +24,7 @@ export { type MapDefinition, type MapOptions, type SharedMap, defineMap, openMap
 export type { AdvanceMode, Smr } from "./uma/smr.ts";
 export { type SecondaryOptions, defineSecondary } from "./uma/secondary.ts";
 export { type PcpuZone, openPcpu } from "./uma/pcpu.ts";
-export { type UmaNode, type VmstatZone, umaTree, vmstatJson, vmstatZones } from "./uma/sysctl.ts";
+export { type UmaNode, type VmstatZone, umaTree, umaTreeJson, vmstatJson, vmstatZones } from "./uma/sysctl.ts";
 export type { Failure } from "./uma/outcome.ts";
 export type { ReclaimMode } from "./uma/reclaim.ts";
 export type { Leftovers, RecoveryReport } from "./uma/recovery.ts";

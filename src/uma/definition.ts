@@ -42,7 +42,7 @@ export interface ZoneOptions {
   readonly zoneInit?: Init;
   /** When an item goes from this zone's caches back to the slabs (zfini). */
   readonly zoneFini?: Fini;
-  /** Other zones may be opened on this one's slabs (see `defineSecondary`): takes a byte an item. Not with `checks: false`. */
+  /** Other zones may be opened on this one's slabs (see `defineSecondary`): takes a byte an item. Not with `checks: false`, `handles` or `debug`. */
   readonly secondaries?: boolean;
   /** Items that may be out of the slabs (allocated or in buckets) at a time; 0 = no limit. */
   readonly limit?: number;
@@ -76,7 +76,7 @@ export interface ZoneOptions {
   readonly onDeath?: DeathPolicy;
   /**
    * Remember for each item where it was allocated, by whom and when, for `uma.sites(zone)`: 16 bytes an item, and some microseconds an
-   * allocation. With `sample: n` the place of every n-th allocation of a thread only. Not with `checks: false`, `smr` or `notouch`.
+   * allocation. With `sample: n` the place of every n-th allocation of a thread only. Not with `checks: false`, `smr`, `notouch` or `secondaries`.
    */
   readonly sites?: boolean | { readonly sample: number };
   /** A page supplier of one's own. */
@@ -250,11 +250,15 @@ function notDefined(value: unknown): Error {
 }
 
 /** One in how many call sites is to be found out; 0: the zone keeps none. */
-function sampleOf({ sites, checks, smr, notouch }: ZoneOptions, fail: (option: string, given: unknown, allowed: string) => never): number {
+function sampleOf(
+  { sites, checks, smr, notouch, secondaries }: ZoneOptions,
+  fail: (option: string, given: unknown, allowed: string) => never,
+): number {
   if (sites === undefined || sites === false) return 0;
   const sample = sites === true ? 1 : sites === null || typeof sites !== "object" ? 0 : sites.sample;
   if (!Number.isInteger(sample) || sample < 1) fail("sites", sites, "true, false or { sample: an integer from 1 on }");
-  if (checks === false || smr === true || notouch === true) fail("sites", sites, "not with checks: false, smr or notouch");
+  if (checks === false || smr === true || notouch === true || secondaries === true)
+    fail("sites", sites, "not with checks: false, smr, notouch or secondaries");
   return sample;
 }
 

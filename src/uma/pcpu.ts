@@ -18,9 +18,9 @@ export interface PcpuZone {
   readonly stride: number;
   readonly copies: number;
   /** Takes an item with all copies zeroed; 0 when there is none. @source FreeBSD uma.h uma_zalloc_pcpu with M_ZERO */
-  alloc(): number;
-  /** @source FreeBSD uma.h uma_zfree_pcpu */
-  free(item: number): void;
+  alloc(arg?: unknown): number;
+  /** @source FreeBSD uma.h uma_zfree_pcpu_arg */
+  free(item: number, arg?: unknown): void;
   /** Address of this worker's copy. @source FreeBSD pcpu.h zpcpu_get */
   mine(item: number): number;
   /** Address of the copy of the worker in `slot`. @source FreeBSD pcpu.h zpcpu_get_cpu */
@@ -53,8 +53,8 @@ export function openPcpu(uma: Uma, name: string, options: ZoneOptions): PcpuZone
     return item + (slot - 1) * stride;
   }
 
-  function alloc(): number {
-    const item = zone.tryAlloc();
+  function alloc(arg?: unknown): number {
+    const item = zone.tryAlloc(arg);
     if (item !== 0) u8.fill(0, item, item + bytes);
     return item;
   }
@@ -65,5 +65,5 @@ export function openPcpu(uma: Uma, name: string, options: ZoneOptions): PcpuZone
     return total;
   }
 
-  return { zone, stride, copies, alloc, free: (item) => zone.free(item), mine: (item) => item + mine, copyOf, sum };
+  return { zone, stride, copies, alloc, free: (item, arg) => zone.free(item, arg), mine: (item) => item + mine, copyOf, sum };
 }

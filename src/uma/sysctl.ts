@@ -73,6 +73,8 @@ export interface UmaNode {
     readonly nitems: number;
     readonly imax: number;
     readonly imin: number;
+    /** The least since the last tick: with one depot a zone, what imin is. */
+    readonly bimin: number;
     readonly wss: number;
     readonly limin: number;
     readonly timin: number;
@@ -114,6 +116,16 @@ export function* umaTree(uma: Uma): Generator<readonly [name: string, node: UmaN
   }
 }
 
+/** The `vm.uma` tree as the text of one JSON object, in pieces: a zone each. */
+export function* umaTreeJson(uma: Uma): Generator<string, void, void> {
+  let separator = "{";
+  for (const [name, node] of umaTree(uma)) {
+    yield `${separator}${JSON.stringify(name)}:${JSON.stringify(node)}`;
+    separator = ",";
+  }
+  yield separator === "{" ? "{}" : "}";
+}
+
 function nodeOf(uma: Uma, z: ZoneStatistics, zone: number): UmaNode {
   const { i32 } = uma.core.floor.cells;
   const keg = i32[zone + ZONE_KEG];
@@ -153,6 +165,7 @@ function nodeOf(uma: Uma, z: ZoneStatistics, zone: number): UmaNode {
         nitems: i32[zone + ZONE_DEPOT_ITEMS],
         imax: i32[zone + ZONE_DEPOT_MAX],
         imin: i32[zone + ZONE_DEPOT_MIN],
+        bimin: i32[zone + ZONE_DEPOT_MIN],
         wss: i32[zone + ZONE_WSS],
         limin: i32[zone + ZONE_LIMIN],
         timin: i32[zone + ZONE_TIMIN],

@@ -98,6 +98,7 @@ export function defineZone(name: string, options: Options): ZoneDefinition {
     ["debug", debug],
   ] as const) {
     if (typeof given !== "boolean") throw optionError(option, given, "true or false", name);
+    if (given && options.secondaries === true) throw optionError("secondaries", true, `false, with ${option}`, name);
     if (given && options.checks === false) throw optionError("checks", false, `true, with ${option}: they build on the marks`, name);
   }
   const plain = definePlainZone(name, (type === null ? options : { ...options, size: type.size }) as unknown as ZoneOptions);

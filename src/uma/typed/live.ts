@@ -31,7 +31,7 @@ export function createWalks(core: Core, place: ZonePlace): (from: number) => Wal
   const { i32, u8 } = core.floor.cells;
   const { pageTable, heapStart, heapEnd } = core.floor.geometry;
   const { slabs } = core;
-  const { tag, keg } = place;
+  const { tag, keg, zoneAt, zoneIndex } = place;
   const rsize = i32[keg + KEG_RSIZE];
   const ipers = i32[keg + KEG_IPERS];
   const shift = i32[keg + KEG_SHIFT];
@@ -70,7 +70,8 @@ export function createWalks(core: Core, place: ZonePlace): (from: number) => Wal
             const met = item;
             item += rsize;
             mark += step;
-            if (value !== MARK_FREE && (value & MARK_BUSY) === 0) return met;
+            // Items of secondary zones on the same slabs are not this one's.
+            if (value !== MARK_FREE && (value & MARK_BUSY) === 0 && (zoneAt === 0 || u8[mark - step + zoneAt] === zoneIndex)) return met;
           }
         }
         return 0;
