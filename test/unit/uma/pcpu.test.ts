@@ -42,15 +42,15 @@ test("workers count each in its copy of a shared item, without a lock; what dead
     const ticket = uma.ticket();
     return { ticket, ...startWorker("pcpu-worker.ts", { ticket, items, times }) };
   });
-  const said = await Promise.all(workers.map(({ next }) => next<{ slot: number; own: number; mine: number[] }>()));
+  const said = await Promise.all(workers.map((worker) => worker.next<{ slot: number; own: number; mine: number[] }>()));
   for (const { slot, own, mine } of said) {
     expect(mine).toEqual(items.map((item) => counters.copyOf(item, slot)));
     expect(total(own)).toBe(slot);
   }
   expect(items.map(total)).toEqual([3000, 3000]);
-  for (const [n, { kill, ticket }] of workers.entries()) {
-    await kill();
-    expect(uma.reap(ticket)?.zones).toMatchObject([{ zone: "counters", kept: 1, items: [said[n]?.own] }]);
+  for (const [n, worker] of workers.entries()) {
+    await worker.kill();
+    expect(uma.reap(worker.ticket)?.zones).toMatchObject([{ zone: "counters", kept: 1, items: [said[n]?.own] }]);
   }
   expect(items.map(total)).toEqual([3000, 3000]);
   i32[counters.mine(items[0] as number) >> 2]++;
