@@ -12,6 +12,7 @@ in float size;
 in vec4 colour;
 in float kind;
 out vec3 tint;
+out float fade;
 flat out vec2 along;
 flat out int what;
 
@@ -19,9 +20,9 @@ void main() {
   // What is free is not there.
   bool gone = size <= 0.0 || !(abs(position.x) < 1e5);
   what = int(kind + 0.5);
-  float fade = what == 4 ? clamp(life * 3.0, 0.0, 1.0) * 0.5 : clamp(life * 2.0, 0.0, 1.0);
+  fade = what == 4 ? clamp(life * 3.0, 0.0, 1.0) * 0.5 : clamp(life * 2.0, 0.0, 1.0);
   float spread = what == 1 ? 1.5 : what == 2 ? 2.4 : what == 3 ? 3.0 : 1.3;
-  tint = colour.rgb * colour.a * fade;
+  tint = colour.rgb * colour.a;
   float speed = length(velocity);
   along = speed > 1.0 ? velocity / speed : vec2(1.0, 0.0);
   vec2 clip = position / world * 2.0 - 1.0;
@@ -32,6 +33,7 @@ void main() {
 export const BODY_FRAGMENT = `#version 300 es
 precision mediump float;
 in vec3 tint;
+in float fade;
 flat in vec2 along;
 flat in int what;
 out vec4 light;
@@ -52,6 +54,7 @@ void main() {
   } else {
     light = vec4(tint * 0.85, 0.35) * glow;
   }
+  light *= fade;
 }`;
 
 /** The few large things: quads, one instance each. */
