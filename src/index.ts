@@ -17,6 +17,14 @@ export type { DeathPolicy, ZoneDefinition, ZoneOptions } from "./uma/definition.
 export type { Ctor, Dtor, Fini, Init, Views } from "./uma/hooks.ts";
 export { type Malloc, type MallocOptions, createMalloc } from "./uma/malloc/malloc.ts";
 export type { ClassStatistics, MallocStatistics } from "./uma/malloc/statistics.ts";
+export {
+  type MallocType,
+  type MallocTypes,
+  type TypeCounters,
+  type TypeStatistics,
+  defineMallocType,
+  openTypes,
+} from "./uma/malloc/types.ts";
 export type { ItemList } from "./uma/bulk.ts";
 export type { WarningOptions } from "./uma/limits.ts";
 export type { MapType } from "./uma/map/hash.ts";
@@ -55,5 +63,16 @@ export type { Ticket } from "./uma/ticket.ts";
 export { type AttachOptions, type CreateOptions, type LockOptions, type ReapAsyncOptions, Uma, type WatchLockOptions } from "./uma/uma.ts";
 export type { OnlineOptions, OnlineVerdict } from "./uma/verify-online.ts";
 export type { Verdict } from "./uma/verify.ts";
+export type { AreaLeftover } from "./uma/vmalloc/areas.ts";
+export { type ForeignBuffer, type IoMaps, createIoMaps } from "./uma/vmalloc/io.ts";
+export {
+  type AreaInfo,
+  type Piece,
+  type Vmalloc,
+  type VmallocOptions,
+  type VmallocRequest,
+  type VmallocStatistics,
+  openVmalloc,
+} from "./uma/vmalloc/vmalloc.ts";
 export type { AsyncWaitOptions, WaitOptions } from "./uma/waiting.ts";
 export type { DestroyOptions, LeakReport, Reclaimed, Zone } from "./uma/zone.ts";

@@ -22,12 +22,15 @@ import { createQueue, type Queue } from "./queue.ts";
 import { createSmr, type Smr } from "./smr.ts";
 import { createSites, type Sites } from "./sites.ts";
 import { createSlabs, type Slabs } from "./slab.ts";
+import { type Areas, createAreas } from "./vmalloc/areas.ts";
 import type { Zone } from "./zone.ts";
 
 export interface Core {
   readonly floor: Floor;
   readonly heap: Heap;
   readonly arenas: ArenaSystem;
+  /** Mapped addresses over scattered pages. */
+  readonly areas: Areas;
   readonly pools: Pools;
   readonly slabs: Slabs;
   readonly kegs: Kegs;
@@ -77,6 +80,7 @@ export function createCore(floor: Floor): Core {
     floor,
     heap,
     arenas,
+    areas: createAreas(floor, heap, arenas),
     pools,
     slabs,
     kegs,

@@ -11,8 +11,8 @@
  *     to be freed by whoever has it), or freed through dtor. An item that was BUSY was half built or half destroyed: it never sees
  *     dtor or fini again, but is zeroed and initialised anew. Where that takes hooks that this thread has not got, the item is left
  *     as ORPHAN and the workers that have the zone open are called.
- *  5. *Blocks* straight from the heap, and what it had in arenas, are reported and become nobody's; an arena that it was taking
- *     apart is taken apart.
+ *  5. *Blocks* straight from the heap, *mapped areas*, and what it had in arenas, are reported and become nobody's; an area half
+ *     built or half taken apart goes; an arena that it was taking apart is taken apart.
  *  6. *Openings* end (the last one of a dying zone takes it apart); the workers it had started are dead, too; the slot is free
  *     again, at the next generation.
  *
@@ -77,6 +77,7 @@ import { createMarkScan } from "./marks.ts";
 import { BUSY, OK, type Outcome } from "./outcome.ts";
 import type { Records } from "./records.ts";
 import type { Registry } from "./registry.ts";
+import type { AreaLeftover } from "./vmalloc/areas.ts";
 import type { Zone } from "./zone.ts";
 
 /** What a dead worker left of one zone. */
@@ -102,6 +103,8 @@ export interface RecoveryReport {
   readonly zones: Leftovers[];
   /** Blocks straight from the arena: byte address and bytes. */
   readonly blocks: { readonly address: number; readonly bytes: number }[];
+  /** Areas that it had mapped: kept, and nobody's now. */
+  readonly areas: AreaLeftover[];
   /** What it had allocated in arenas: kept, and nobody's now. */
   readonly arenas: ArenaLeftover[];
   /** Workers that this one had started: dead, too. */
@@ -139,7 +142,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   const scan = createMarkScan(floor, slabs);
 
   function emptyReport(name: number): RecoveryReport {
-    return { slot: slotOf(name), generation: generationOf(name), done: false, zones: [], blocks: [], arenas: [], children: [] };
+    return { slot: slotOf(name), generation: generationOf(name), done: false, zones: [], blocks: [], areas: [], arenas: [], children: [] };
   }
 
   /** Reports of recoveries that were cut short, and names of those that are under way: a hook may ask for the same one. */
@@ -189,6 +192,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       finishFrames(at) !== OK ||
       sweepMarks(at, slotOf(name), report) !== OK ||
       sweepBlocks(name, report) !== OK ||
+      sweepAreas(name, report) !== OK ||
       sweepArenas(name, report) !== OK ||
       endOpenings(at, name) !== OK ||
       recoverChildren(name, report) !== OK
@@ -434,6 +438,14 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     return OK;
   }
 
+  /** Mapped areas: those half built or half taken apart go, the others are kept. */
+  function sweepAreas(name: number, report: RecoveryReport): Outcome {
+    const left = core.areas.recover(name);
+    if (left === null) return BUSY;
+    report.areas.push(...left);
+    return OK;
+  }
+
   function sweepArenas(name: number, report: RecoveryReport): Outcome {
     const left = arenas.recover(name);
     if (left === null) return BUSY;
@@ -486,7 +498,8 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     sweepMarks(at, mySlot, report);
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     finishUnfinished(core);
-    report.done = sweepBlocks(me, report) === OK && sweepArenas(me, report) === OK && core.unfinished.length === 0;
+    report.done =
+      sweepBlocks(me, report) === OK && sweepAreas(me, report) === OK && sweepArenas(me, report) === OK && core.unfinished.length === 0;
     callForOrphans();
     return report;
   }

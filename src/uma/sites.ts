@@ -86,6 +86,9 @@ export interface Sites {
   forget(z: SiteZone, p: number): void;
   outstanding(z: SiteZone): Generator<OutstandingItem, void, void>;
   report(z: SiteZone): SiteReport[];
+  /** Number of a text of at most 80 characters, which any thread can ask for; small numbers say why there is none. */
+  idOf(text: string): number;
+  textOf(id: number): string;
 }
 
 /** Ids that are no records: being allocated or freed just now; not in the sample; no room for another site. */
@@ -102,7 +105,7 @@ const MOST_EXAMPLES = 20;
 const HOME: string = import.meta.url.slice(0, Math.max(0, import.meta.url.lastIndexOf("/uma/"))).replace(/^file:\/\//, "");
 
 /** The first line of a stack that is not the library's own. */
-function callerIn(stack: string): string {
+export function callerIn(stack: string): string {
   const lines = stack.split("\n").filter((line) => line !== "" && !/^\w*Error\b/.test(line));
   const own = lines.findIndex((line) => HOME === "" || !line.includes(HOME));
   // Bundled into one file with its user, the library cannot be told by its place: then by its depth.
@@ -267,5 +270,5 @@ export function createSites(floor: Floor, heap: Heap, slabs: Slabs): Sites {
     return [...bySite.values()].sort((a, b) => b.items - a.items);
   }
 
-  return { note, forget, outstanding, report };
+  return { note, forget, outstanding, report, idOf, textOf };
 }

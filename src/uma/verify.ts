@@ -36,6 +36,7 @@ import { verifyBlocks } from "./malloc/verify.ts";
 import type { Records } from "./records.ts";
 import type { Registry } from "./registry.ts";
 import { verifyPools } from "./verify-pools.ts";
+import { verifyAreas } from "./vmalloc/verify.ts";
 import { createVerifyZone, type Uses } from "./verify-zone.ts";
 
 export interface Verdict {
@@ -85,13 +86,13 @@ export function createVerify(core: Core, records: Records, registry: Registry): 
     }
     verifyPools(floor, uses, say);
     const inArenas = arenas.verify(say);
-    if (canWalk) verifyPages(say, inArenas);
+    if (canWalk) verifyPages(say, inArenas + verifyAreas(floor, heap, core.areas, say));
     return { ok: problems.length === 0, problems, ...totals };
   }
 
   /** Every page of the heap that is taken serves something that is known. */
-  function verifyPages(say: (problem: string) => void, inArenas: number): void {
-    let known = inArenas + i32[sb + SB_POOL_PAGES] + i32[sb + SB_RECORD_PAGES] + i32[heap.arena + ARENA_OWN];
+  function verifyPages(say: (problem: string) => void, elsewhere: number): void {
+    let known = elsewhere + i32[sb + SB_POOL_PAGES] + i32[sb + SB_RECORD_PAGES] + i32[heap.arena + ARENA_OWN];
     for (let id = registry.highest(); id > 0; id--) {
       const zone = registry.recordOf(id);
       if (zone === 0) continue;

@@ -10,6 +10,7 @@ import { scenarios as limits } from "./limits.ts";
 import { scenarios as locks } from "./locks.ts";
 import { scenarios as malloc } from "./malloc.ts";
 import { scenarios as many } from "./many.ts";
+import { scenarios as maps } from "./maps.ts";
 import { scenarios as own } from "./own.ts";
 import { scenarios as recovery } from "./recovery.ts";
 import { scenarios as remote } from "./remote.ts";
@@ -34,4 +35,5 @@ export const scenarios: readonly Scenario[] = [
   ...handles,
   ...malloc,
   ...zones,
+  ...maps,
 ];

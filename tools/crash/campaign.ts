@@ -302,6 +302,7 @@ export class Campaign {
         for (const item of items) zone.free(item);
         zone.reclaim();
       }
+      this.emptyAreas(say);
       this.emptyArenas(say);
       for (let n = 0; n < 3; n++) {
         const leftover = this.library.defineZone(`passing ${n}`, { size: 80 + 16 * n, init: () => undefined, fini: () => undefined });
@@ -317,6 +318,15 @@ export class Campaign {
     }
     verify("at the end");
     return problems;
+  }
+
+  /** Takes the areas away that a victim had mapped. */
+  private emptyAreas(say: (problem: string) => void): void {
+    if (!this.uma.arenas.list().includes("vmalloc")) return;
+    const vm = this.library.openVmalloc(this.uma, { bytes: 2 ** 22, warnBytes: 0 });
+    for (const { address } of vm.info()) vm.free(address);
+    const { areas, bytes, used } = vm.stats();
+    if (areas + bytes + used !== 0) say(`${areas} mapped areas are left, ${bytes} bytes`);
   }
 
   /** Frees what a victim had in arenas: the leaves first, so that what they had imported goes back to their sources. */

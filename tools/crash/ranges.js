@@ -29,8 +29,27 @@ export function ranges(uma, random) {
   passing.destroy({ force: true });
 }
 
+/** @type {number[]} */
+const mapped = [];
+/** @type {any} */
+let addresses = null;
+
+/**
+ * Maps areas and takes them away; a dead victim's are reported, and the campaign takes them away.
+ * @param {any} tree @param {any} uma @param {(below: number) => number} random
+ */
+export function maps(tree, uma, random) {
+  const vm = (addresses ??= tree.openVmalloc(uma, { bytes: 2 ** 22, warnBytes: 0 }));
+  for (let n = 0; n < 4; n++) {
+    const p = vm.alloc(4096 * (1 + random(6)), { nowait: random(4) === 0 });
+    if (p !== 0) mapped.push(p);
+  }
+  while (mapped.length > random(6)) vm.free(mapped.splice(random(mapped.length), 1)[0]);
+}
+
 /** Frees all but `keep` ranges. @param {number} keep @param {(below: number) => number} random */
 export function giveBack(keep, random) {
+  if (keep === 0) for (const p of mapped.splice(0)) addresses.free(p);
   while (held.length > keep) {
     const [range] = held.splice(random(held.length), 1);
     if (range === undefined) continue;

@@ -5,7 +5,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { IN_FLIGHT, MINE, SLOTS, STEPS, place } from "./ledger.js";
-import { giveBack, ranges } from "./ranges.js";
+import { giveBack, maps, ranges } from "./ranges.js";
 import { HOOK_POINTS, zoneDefinitions } from "./zones.js";
 
 const { treeUrl, ticket, words, ledger, mail, seed, steps, points, reapTicket } = workerData;
@@ -44,6 +44,7 @@ function history() {
     else if (action < 88) zones[z].prealloc(random(40));
     else if (action < 92) zones[z].reclaim();
     else if (action < 95) reopen(zones, z);
+    else if (action < 96) maps(tree, uma, random);
     else if (action < 97) passing(step);
     else if (action < 98) blocks(step);
     else if (action < 99) others(zones);

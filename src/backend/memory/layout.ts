@@ -100,6 +100,8 @@ export const SB_POOL_PAGES = 38;
 /** When maintenance last ticked, and when low memory was last seen to: low 31 bits of the wall clock's milliseconds. By compare-exchange. */
 export const SB_TICK = 39;
 export const SB_RELIEF = 40;
+/** Record of the mappings (VMAP_…), word index; 0 = nothing has ever been mapped. Under the control lock. */
+export const SB_VMAP = 41;
 /** A cache line that is never anybody's: always empty, always full. Zones that were closed point to it. */
 export const SB_DEAD_LINE = 48;
 /** Slab-header pool: per class (32-byte steps up to a page) the free list, and next and end of the page being carved. */
@@ -602,3 +604,35 @@ export const TAG_SEGMENT_XBUSY = 3;
 export const TAG_SEGMENT_CACHE = 4;
 export const TAG_SPAN = 5;
 export const TAG_SPAN_IMPORTED = 6;
+
+/* ── Mappings: ranges of addresses over scattered pages ─────────────────────────────────────────────────────────────────── */
+
+/**
+ * A page: the arena of the addresses (word index), then the directory: one word for each table of MAP_TABLE_ENTRIES entries, its
+ * byte address, 0 = not yet. Tables are pages of the heap, zeroed before they are entered, and stay.
+ */
+export const VMAP_ARENA = 0;
+export const VMAP_DIRECTORY = 16;
+export const VMAP_TABLES: number = PAGE_BYTES / 4 - VMAP_DIRECTORY;
+/** Mapped addresses begin behind every byte address there can be, and end at 2³². */
+export const VMAP_START = 0x80000000;
+export const MAP_TABLE_ENTRIES = 512;
+export const MAP_TABLE_SHIFT = 9;
+/** Bytes of addresses under one table. */
+export const MAP_TABLE_SPAN: number = MAP_TABLE_ENTRIES * PAGE_BYTES;
+/** An entry, one a page of addresses: {what, note}. */
+export const MAP_ENTRY_WORDS = 2;
+/**
+ * What stands at the page of addresses: 0 = nothing; a page's byte address (low 12 bits 0); MAP_AREA: the guard page in front of an
+ * area, {its pages << 8 | bits}; MAP_FOREIGN: the first page of an area over a buffer from elsewhere, {its page there << 8 | bits}.
+ */
+export const MAP_WHAT = 0;
+/** Of MAP_AREA: name of the worker whose area it is. Of MAP_FOREIGN: first byte in the first page | bytes to spare in the last << 12. */
+export const MAP_NOTE = 1;
+export const MAP_AREA = 1;
+/** The area can be used; without it, it is being built or taken apart by the worker that it is noted for. */
+export const MAP_LIVE = 2;
+/** Of MAP_AREA: it has no pages, but stands for a buffer from elsewhere. */
+export const MAP_IO = 4;
+export const MAP_FOREIGN = 8;
+export const MAP_COUNT_SHIFT = 8;

@@ -24,6 +24,8 @@ import {
   ARENA_TAG_END,
   ARENA_TAG_NEXT,
   ARENA_TOTAL,
+  ARENA_WAITERS,
+  ARENA_WAIT_SEQ,
   PAGE_BYTES,
   SB_BOOT_HASH,
   SB_BOOT_TAGS,
@@ -65,9 +67,13 @@ export interface Heap {
   /**
    * Gives back what `alloc` gave.
    * @param intent - word that is cleared in the same transaction; 0 = none.
+   * @param patience - as of `alloc`.
    * @returns false when the lock could not be had: nothing has changed.
    */
-  free(address: number, intent: number): boolean;
+  free(address: number, intent: number, patience?: number): boolean;
+  /** Under the arena's lock, as part of a free: whoever waits for pages is to be woken, by {@link wake} when the lock is let go. */
+  callWaiters(): void;
+  wake(): void;
   /** Pages of the allocation that begins at `address`, 0 = none does. Takes the lock; −1 = busy. */
   sizeOf(address: number): number;
   /** Makes an allocation another worker's (or the allocator's own, 0). */
@@ -164,17 +170,34 @@ export function createHeap(floor: Floor): Heap {
     commit();
   }
 
-  function free(address: number, intent: number): boolean {
-    if (!locks.acquire(LOCK, patienceMs)) return false;
+  function free(address: number, intent: number, patience: number = patienceMs): boolean {
+    if (!locks.acquire(LOCK, patience)) return false;
     try {
       const tag = segments.lookup(a, address);
       if (tag !== 0) segments.release(a, tag);
       if (intent !== 0) set(intent, 0);
+      callWaiters();
       commit();
-      return true;
     } finally {
       locks.release();
     }
+    wake();
+    return true;
+  }
+
+  let called = false;
+
+  function callWaiters(): void {
+    if (i32[a + ARENA_WAITERS] === 0) return;
+    set(a + ARENA_WAITERS, 0);
+    add(a + ARENA_WAIT_SEQ, 1);
+    called = true;
+  }
+
+  function wake(): void {
+    if (!called) return;
+    called = false;
+    Atomics.notify(i32, a + ARENA_WAIT_SEQ);
   }
 
   function sizeOf(address: number): number {
@@ -206,5 +229,5 @@ export function createHeap(floor: Floor): Heap {
     return { free: total - inUse, inUse, total, peak: f64[(a + ARENA_PEAK) >> 1] / PAGE_BYTES };
   }
 
-  return { arena: a, segments, init, populate, alloc, free, sizeOf, setOwner, counts };
+  return { arena: a, segments, init, populate, alloc, free, callWaiters, wake, sizeOf, setOwner, counts };
 }

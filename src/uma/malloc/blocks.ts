@@ -17,6 +17,8 @@ import {
   ARENA_IN_USE,
   ARENA_LOCK,
   ARENA_PEAK,
+  ARENA_WAITERS,
+  ARENA_WAIT_SEQ,
   PAGE_BYTES,
   PAGE_SHIFT,
   PTE_SPARE,
@@ -32,11 +34,16 @@ import {
   TAG_SIZE,
   TAG_START,
 } from "../../backend/memory/layout.ts";
+import { createFits } from "../../backend/vmem/fits.ts";
 import type { Heap } from "../../backend/vmem/heap.ts";
+import { type Constraints, emptyRequest, fillConstrained, fillPlain } from "../../backend/vmem/request.ts";
 
 /** Answers that are no address. */
 export const NO_BLOCK = 0;
 export const BLOCK_BUSY = -1;
+
+/** Between two looks of a waiter that nobody wakes, milliseconds. */
+const NAP_MS = 100;
 
 /** How a resize in place ends. */
 export type Resized = "done" | "no room" | "busy";
@@ -44,6 +51,13 @@ export type Resized = "done" | "no room" | "busy";
 export interface Blocks {
   /** Takes a block of `pages` pages in this worker's name. @returns its byte address, NO_BLOCK or BLOCK_BUSY. */
   alloc(pages: number): number;
+  /** As `alloc`, where the constraints allow it. @throws UmaError ERR_VMEM_CONSTRAINT when they contradict each other. */
+  allocPlaced(pages: number, constraints: Constraints): number;
+  /**
+   * As `alloc`; what is not there is waited for until `until` (of performance.now()), in naps that a free ends.
+   * @returns the address; NO_BLOCK or BLOCK_BUSY when the time is over.
+   */
+  allocWait(pages: number, until: number): number;
   /** Pages of the block at `p`; 0 when no block begins there. Takes no lock. */
   pagesAt(p: number): number;
   /** Frees the block at `p`. @throws UmaError ERR_UMA_ADDRESS; ERR_UMA_DOUBLE_FREE while its first free waits for a lock. */
@@ -66,6 +80,10 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
   const { segments, arena: a } = heap;
   const sb = floor.cells.base;
   const LOCK = a + ARENA_LOCK;
+  const fits = createFits(floor, segments);
+  const request = emptyRequest();
+  /** What WAIT_SEQ was when there was nothing. */
+  let seenSeq = 0;
   /** Blocks whose free waits for the lock. */
   const unfinished: number[] = [];
 
@@ -79,16 +97,42 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
   }
 
   function alloc(pages: number): number {
+    fillPlain(request, pages * PAGE_BYTES, PAGE_BYTES, undefined, "heap");
+    return take(pages, false);
+  }
+
+  function allocPlaced(pages: number, constraints: Constraints): number {
+    fillConstrained(request, pages * PAGE_BYTES, PAGE_BYTES, constraints, "heap");
+    return take(pages, false);
+  }
+
+  function allocWait(pages: number, until: number): number {
+    for (;;) {
+      fillPlain(request, pages * PAGE_BYTES, PAGE_BYTES, undefined, "heap");
+      const p = take(pages, true);
+      const left = until - performance.now();
+      if (p > 0 || left <= 0) return p;
+      // A lock out of reach has been waited for already.
+      if (p === NO_BLOCK) Atomics.wait(i32, a + ARENA_WAIT_SEQ, seenSeq, Math.min(left, NAP_MS));
+    }
+  }
+
+  /** Meets the request. @param register - a failure asks for a wake-up by the next free. */
+  function take(pages: number, register: boolean): number {
     finish();
     if (!locks.acquire(LOCK, patienceMs)) return BLOCK_BUSY;
     try {
       const bytes = pages * PAGE_BYTES;
-      const tag = heap.populate() ? segments.findInstant(a, bytes) : 0;
+      const tag = heap.populate() ? fits.find(a, request) : 0;
       if (tag === 0) {
         f64[(a + ARENA_FAILS) >> 1]++;
+        if (register) {
+          i32[a + ARENA_WAITERS] = 1;
+          seenSeq = i32[a + ARENA_WAIT_SEQ];
+        }
         return NO_BLOCK;
       }
-      const address = f64[(tag + TAG_START) >> 1];
+      const address = request.start;
       segments.carve(a, tag, address, bytes, TAG_SEGMENT_BUSY, me);
       set(spareOf(address), pages);
       add(sb + SB_BLOCKS, 1);
@@ -129,6 +173,7 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
     } finally {
       locks.release();
     }
+    heap.wake();
     if (!freed) throw refusal(p);
   }
 
@@ -141,6 +186,7 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
     set(spareOf(p), 0);
     add(sb + SB_BLOCKS, -1);
     add(sb + SB_BLOCK_PAGES, -pages);
+    heap.callWaiters();
     commit();
     return true;
   }
@@ -154,6 +200,7 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
       } finally {
         locks.release();
       }
+      heap.wake();
     }
   }
 
@@ -184,12 +231,14 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
       add(sb + SB_BLOCK_PAGES, more);
       const inUse = f64[(a + ARENA_IN_USE) >> 1] + more * PAGE_BYTES;
       setNumber(a + ARENA_IN_USE, inUse);
+      if (more < 0) heap.callWaiters();
       commit();
       if (inUse > f64[(a + ARENA_PEAK) >> 1]) f64[(a + ARENA_PEAK) >> 1] = inUse;
-      return "done";
     } finally {
       locks.release();
     }
+    heap.wake();
+    return "done";
   }
 
   /** Takes `extra` bytes off the front of the free segment behind `tag`. @returns false when there are none. */
@@ -236,5 +285,5 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
     };
   }
 
-  return { alloc, pagesAt, free, resize, refusal, finish, counts };
+  return { alloc, allocPlaced, allocWait, pagesAt, free, resize, refusal, finish, counts };
 }

@@ -8,7 +8,7 @@
  * Each class is an ordinary zone, `malloc-<size>`, so ownership, recovery, limits, statistics and verification are those of
  * zones.
  */
-import { BUCKET_MAX_ITEMS } from "../../backend/memory/layout.ts";
+import { BUCKET_MAX_ITEMS, PAGE_BYTES } from "../../backend/memory/layout.ts";
 import { type DeathPolicy, defineZone, type ZoneDefinition } from "../definition.ts";
 
 /** Largest size that comes from a zone, bytes. */
@@ -43,6 +43,12 @@ function table(): Uint8Array {
     classes[unit] = at;
   }
   return classes;
+}
+
+/** Bytes that an allocation of `size` bytes has: its class's, or whole pages. */
+export function laidOut(size: number): number {
+  if (size > SMALL_MAX_BYTES) return Math.ceil(size / PAGE_BYTES) * PAGE_BYTES;
+  return CLASS_SIZES[CLASS_OF[(size + 15) >> CLASS_SHIFT] as number] as number;
 }
 
 /** Bytes of items that one bucket of a small class may hold; a worker has two buckets a class. */

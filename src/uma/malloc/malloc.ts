@@ -14,10 +14,23 @@
  * one JavaScript class, which keeps its call sites monomorphic.
  */
 import { optionError, UmaError } from "../../backend/memory/errors.ts";
-import { KEG_TAG, KEG_ZONE, PAGE_BYTES, PAGE_SHIFT, PTE_SLAB, PTE_TAG, SLAB_KEG } from "../../backend/memory/layout.ts";
+import {
+  ARENA_OWN,
+  KEG_TAG,
+  KEG_ZONE,
+  PAGE_BYTES,
+  PAGE_SHIFT,
+  PTE_SLAB,
+  PTE_TAG,
+  SB_POOL_PAGES,
+  SB_RECORD_PAGES,
+  SLAB_KEG,
+} from "../../backend/memory/layout.ts";
+import type { Constraints } from "../../backend/vmem/request.ts";
 import type { DeathPolicy, ZoneDefinition } from "../definition.ts";
 import { BUSY, EMPTY } from "../outcome.ts";
 import type { Uma } from "../uma.ts";
+import type { WaitOptions } from "../waiting.ts";
 import type { Zone } from "../zone.ts";
 import { BLOCK_BUSY, NO_BLOCK, createBlocks } from "./blocks.ts";
 import { CLASS_OF, CLASS_SHIFT, CLASS_SIZES, SMALL_MAX_BYTES, ZONE_PREFIX, classZones } from "./classes.ts";
@@ -49,9 +62,11 @@ export interface Malloc {
   free(p: number): void;
   /** Bytes that the allocation at `p` really has. @throws UmaError as {@link free}. */
   usableSize(p: number): number;
+  /** Pages of the block of whole pages that begins at `p`; 0 = none does (it may be an allocation of a size class). */
+  blockPages(p: number): number;
   /**
    * Allocates `size` bytes at a multiple of `align`.
-   * @param align - a power of two up to a page.
+   * @param align - a power of two up to half the memory; above a page, as a block of pages.
    */
   alignedAlloc(align: number, size: number): number;
   /**
@@ -60,6 +75,26 @@ export interface Malloc {
    * @throws UmaError ERR_UMA_EMPTY, ERR_UMA_BUSY; what is open stays so.
    */
   openClasses(): void;
+  /**
+   * Allocates a block of whole pages where the constraints allow it: for what knows the memory by byte addresses and needs them in a
+   * row, aligned, below an address, or not across a boundary. Freed as everything else.
+   * @returns the address, 0 when there is no such place.
+   * @throws UmaError ERR_UMA_OPTION; ERR_VMEM_CONSTRAINT when the constraints contradict each other.
+   * @source FreeBSD contigmalloc(9)
+   */
+  contiguous(size: number, constraints?: Constraints): number;
+  /** As {@link malloc}, never waiting for anything, not for a lock either (`uma.lastFailure`: BUSY). @source FreeBSD M_NOWAIT */
+  allocNow(size: number): number;
+  /**
+   * As {@link malloc}, waiting for memory if there is none: blocks the thread.
+   * @throws UmaError ERR_UMA_TIMEOUT; ERR_UMA_WAIT_HERE where a thread may not block; ERR_UMA_EMPTY for more than the memory has.
+   * @source FreeBSD M_WAITOK
+   */
+  allocWait(size: number, options?: WaitOptions): number;
+  /** Sets `count` allocations of `size` bytes (at most 8192) aside, which only {@link allocReserved} takes. @source FreeBSD uma_zone_reserve */
+  reserve(size: number, count: number): void;
+  /** As {@link allocNow}, from what was set aside if there is nothing else. @source FreeBSD M_USE_RESERVE */
+  allocReserved(size: number): number;
   /** Gives unused slabs of all classes back to the heap. @returns whether there were any. */
   trim(): boolean;
   /** Figures per size class, and of the large blocks; of all threads. */
@@ -68,6 +103,8 @@ export interface Malloc {
 
 /** Entries of the table from tags to zones. Zones made after so many others were are found in a map, which takes longer. */
 const TAG_ENTRIES = 1024;
+/** Largest alignment, bytes. */
+const MOST_ALIGN = 2 ** 30;
 /** An allocation moves to a smaller class when it would use no more than 1/SHRINK of its own. */
 const SHRINK = 2;
 /** Up to so many bytes a loop copies faster than a call of `copyWithin`, which takes some 50 ns to begin. */
@@ -95,6 +132,7 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
   const { i32, u8 } = floor.cells;
   const { heapStart: LOW, heapEnd, pageTable: PT } = floor.geometry;
   const SPAN = heapEnd - LOW;
+  const { locks } = floor;
   const blocks = createBlocks(floor, heap);
   const opened: Zone[] = [];
   const thrift = createThrift(floor, heap, caches, kegs, core.arenaPages, opened);
@@ -152,6 +190,39 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
     if (p !== NO_BLOCK && p !== BLOCK_BUSY) return p;
     core.failure = p === NO_BLOCK ? EMPTY : BUSY;
     return 0;
+  }
+
+  function allocPlaced(pages: number, constraints: Constraints): number {
+    thrift.consider(pages);
+    let p = blocks.allocPlaced(pages, constraints);
+    if (p === NO_BLOCK && thrift.all()) p = blocks.allocPlaced(pages, constraints);
+    if (p !== NO_BLOCK && p !== BLOCK_BUSY) return p;
+    core.failure = p === NO_BLOCK ? EMPTY : BUSY;
+    return 0;
+  }
+
+  /** The zone for a size, null when there is no memory for its records. */
+  function zoneOfSize(size: number): Zone | null {
+    try {
+      return zoneOf(classOf[(size + 15) >> CLASS_SHIFT] as number);
+    } catch (error) {
+      if (error instanceof UmaError && (error.code === "ERR_UMA_EMPTY" || error.code === "ERR_UMA_BUSY")) return null;
+      throw error;
+    }
+  }
+
+  function waitForBlock(pages: number, { timeout = Number.POSITIVE_INFINITY }: WaitOptions): number {
+    if (typeof timeout !== "number" || !(timeout >= 0)) throw optionError("timeout", timeout, "0 or more (milliseconds)");
+    const details = { value: pages * PAGE_BYTES };
+    if (!floor.cells.canWait) throw new UmaError("ERR_UMA_WAIT_HERE", "this thread may not block: it cannot wait for memory", details);
+    // Pages that became records, headers and buckets, and the heap's own, never come back.
+    const sb = floor.cells.base;
+    const most = heap.counts().total - i32[heap.arena + ARENA_OWN] - i32[sb + SB_RECORD_PAGES] - i32[sb + SB_POOL_PAGES];
+    if (pages > most)
+      throw new UmaError("ERR_UMA_EMPTY", `the memory has at most ${most} pages to give, not ${pages}: no free could help`, details);
+    const p = blocks.allocWait(pages, performance.now() + timeout);
+    if (p > 0) return p;
+    throw new UmaError("ERR_UMA_TIMEOUT", `no ${pages} pages in a row came free in time`, details);
   }
 
   /** An item of a class whose zone may not be open yet; 0 when there is no memory, be it for the zone's records. */
@@ -263,12 +334,17 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
       return usable(p);
     }
 
+    blockPages(p: number): number {
+      return blocks.pagesAt(p);
+    }
+
     alignedAlloc(align: number, size: number): number {
-      if (!Number.isInteger(align) || align < 1 || align > PAGE_BYTES || (align & (align - 1)) !== 0) {
-        throw optionError("align of alignedAlloc", align, `a power of two from 1 to ${PAGE_BYTES} (bytes)`);
+      if (!Number.isInteger(align) || align < 1 || align > MOST_ALIGN || (align & (align - 1)) !== 0) {
+        throw optionError("align of alignedAlloc", align, `a power of two from 1 to ${MOST_ALIGN} (bytes)`);
       }
       checkSize(size, "size of alignedAlloc");
       if (align <= 16) return this.malloc(size);
+      if (align > PAGE_BYTES) return allocPlaced(Math.max(1, pagesFor(size)), { align });
       if (size > SMALL_MAX_BYTES) return allocBlock(pagesFor(size));
       for (let index = classOf[(size + 15) >> CLASS_SHIFT] as number; index < CLASS_SIZES.length; index++) {
         // Slabs begin on a page, so the items of such a class all lie at multiples of `align`.
@@ -279,6 +355,47 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
 
     openClasses(): void {
       for (let index = 0; index < CLASS_SIZES.length; index++) zoneOf(index);
+    }
+
+    contiguous(size: number, constraints: Constraints = {}): number {
+      checkSize(size, "size of contiguous");
+      return allocPlaced(Math.max(1, pagesFor(size)), constraints);
+    }
+
+    allocNow(size: number): number {
+      locks.hurry++;
+      try {
+        return this.malloc(size);
+      } finally {
+        locks.hurry--;
+      }
+    }
+
+    allocWait(size: number, options: WaitOptions = {}): number {
+      checkSize(size, "size of allocWait");
+      const p = this.malloc(size);
+      if (p !== 0) return p;
+      const zone = size > SMALL_MAX_BYTES ? null : zoneOfSize(size);
+      return zone === null ? waitForBlock(Math.max(1, pagesFor(size)), options) : zone.allocWait(options);
+    }
+
+    reserve(size: number, count: number): void {
+      if (!Number.isInteger(size) || size < 0 || size > SMALL_MAX_BYTES) {
+        throw optionError("size of reserve", size, `an integer from 0 to ${SMALL_MAX_BYTES} (bytes)`);
+      }
+      zoneOf(classOf[(size + 15) >> CLASS_SHIFT] as number).reserve(count);
+    }
+
+    allocReserved(size: number): number {
+      const p = this.allocNow(size);
+      const zone = p !== 0 || size > SMALL_MAX_BYTES ? null : zoneOfSize(size);
+      if (zone === null) return p;
+      locks.hurry++;
+      try {
+        return zone.allocReserved();
+      } finally {
+        locks.hurry--;
+      }
     }
 
     trim(): boolean {

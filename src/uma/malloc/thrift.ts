@@ -23,6 +23,7 @@ import {
   KEG_ITEMS,
   KEG_LIST_FREE,
   KEG_LOCK,
+  KEG_RESERVE,
   KEG_SIZE,
   KEG_ZONE,
   PAGE_BYTES,
@@ -99,7 +100,7 @@ export function createThrift(
         if (i32[z.keg + KEG_FREE] * 2 > i32[z.keg + KEG_ITEMS]) caches.drainLine(z.zone, z.keg, z.line);
         if (i32[z.zone + ZONE_DEPOT_ITEMS] > 0) caches.drainDepot(z.zone, z.keg, 0, z);
         if (i32[z.keg + KEG_LIST_FREE] === 0) continue;
-        given += kegs.shrink(z, 0);
+        given += kegs.shrink(z, i32[z.keg + KEG_RESERVE]);
         bound(z.zone, z.keg);
       }
     } finally {

@@ -7,6 +7,7 @@ import { defineZone, type ZoneDefinition } from "../../../../src/uma/definition.
 import { classZones } from "../../../../src/uma/malloc/classes.ts";
 import { type Malloc, createMalloc } from "../../../../src/uma/malloc/malloc.ts";
 import { Uma } from "../../../../src/uma/uma.ts";
+import { startWorker } from "../../../fixtures/workers.ts";
 
 const MiB = 2 ** 20;
 let uma: Uma;
@@ -289,8 +290,8 @@ test("frees by address also what lies in a zone that was made after a thousand o
 });
 
 describe("alignedAlloc", () => {
-  test("gives multiples of every power of two up to a page", () => {
-    for (let align = 1; align <= PAGE_BYTES; align *= 2) {
+  test("gives multiples of every power of two, up to a page and beyond", () => {
+    for (let align = 1; align <= 64 * PAGE_BYTES; align *= 2) {
       for (const size of [1, 24, 100, 1000, 5000, 8192, 20_000]) {
         const taken = [heap.alignedAlloc(align, size), heap.alignedAlloc(align, size)];
         for (const p of taken) {
@@ -303,7 +304,7 @@ describe("alignedAlloc", () => {
     expect(heap.stats().used).toBe(0);
   });
 
-  test.each([0, -1, 3, 8192, Number.NaN])("refuses an alignment of %d", (align) => {
+  test.each([0, -1, 3, 2 ** 31, Number.NaN])("refuses an alignment of %d", (align) => {
     expect(codeOf(() => heap.alignedAlloc(align, 8))).toBe("ERR_UMA_OPTION");
   });
 });
@@ -363,5 +364,81 @@ describe("stats", () => {
     expect(heap.usableSize(p)).toBe(8 * PAGE_BYTES);
     heap.free(p);
     expect(heap.stats().used).toBe(0);
+  });
+});
+
+describe("contiguous", () => {
+  test("gives whole pages where the constraints allow it, told by blockPages from items of a class", () => {
+    const p = heap.contiguous(10_000, { align: 65_536, min: MiB });
+    expect(p % 65_536).toBe(0);
+    expect(p).toBeGreaterThanOrEqual(MiB);
+    expect(heap.blockPages(p)).toBe(3);
+    const q = heap.contiguous(1, { max: 3 * MiB });
+    expect(q + PAGE_BYTES).toBeLessThanOrEqual(3 * MiB);
+    expect(heap.blockPages(q)).toBe(1);
+    const item = heap.malloc(PAGE_BYTES);
+    expect(heap.blockPages(item)).toBe(0);
+    expect(heap.contiguous(4 * MiB, { max: 4 * MiB })).toBe(0);
+    expect(uma.lastFailure).toBe("EMPTY");
+    expect(codeOf(() => heap.contiguous(-1))).toBe("ERR_UMA_OPTION");
+    expect(codeOf(() => heap.contiguous(4096, { align: 5000 }))).toBe("ERR_VMEM_CONSTRAINT");
+    for (const one of [p, q, item]) heap.free(one);
+    expect(heap.stats().used).toBe(0);
+  });
+});
+
+describe("waiting, and not waiting", () => {
+  test("allocNow answers BUSY at once where a lock is taken, and serves from the cache even so", () => {
+    const cached = heap.malloc(64);
+    heap.free(cached);
+    const { i32 } = uma.core.floor.cells;
+    const lock = uma.core.heap.arena;
+    const stranger = uma.ticket();
+    i32[lock] = stranger.name;
+    expect(heap.allocNow(100_000)).toBe(0);
+    expect(uma.lastFailure).toBe("BUSY");
+    expect(heap.allocNow(64)).toBe(cached);
+    i32[lock] = 0;
+    heap.free(cached);
+    uma.reap(stranger);
+    expect(codeOf(() => heap.allocNow(-1))).toBe("ERR_UMA_OPTION");
+  });
+
+  test.each([100, 100_000])("allocWait of %d bytes ends with ERR_UMA_TIMEOUT when nothing comes free, and changes nothing", (size) => {
+    const taken: number[] = [];
+    for (const bytes of [100_000, 8000, size]) for (let p = heap.malloc(bytes); p !== 0; p = heap.malloc(bytes)) taken.push(p);
+    expect(codeOf(() => heap.allocWait(size, { timeout: 30 }))).toBe("ERR_UMA_TIMEOUT");
+    for (const p of taken) heap.free(p);
+    const p = heap.allocWait(size, { timeout: 0 });
+    expect(heap.usableSize(p)).toBeGreaterThanOrEqual(size);
+    heap.free(p);
+    expect(heap.stats().used).toBe(0);
+  });
+
+  test.each([100, 100_000])("allocWait of %d bytes is served by what another worker frees", async (size) => {
+    const taken: number[] = [];
+    for (const bytes of [100_000, 8000, 100]) for (let p = heap.malloc(bytes); p !== 0; p = heap.malloc(bytes)) taken.push(p);
+    const ticket = uma.ticket();
+    const freer = startWorker("heap-worker.ts", { ticket, free: taken, after: 30 });
+    const recovered = uma.watch(freer.worker, ticket);
+    await freer.next();
+    const p = heap.allocWait(size, { timeout: 20_000 });
+    expect(p).not.toBe(0);
+    await recovered;
+    heap.free(p);
+  });
+
+  test("what was set aside is for allocReserved only, and stays when classes are trimmed", () => {
+    heap.reserve(1000, 4);
+    heap.trim();
+    const taken: number[] = [];
+    for (const bytes of [100_000, 8000, 1000]) for (let p = heap.malloc(bytes); p !== 0; p = heap.malloc(bytes)) taken.push(p);
+    heap.trim();
+    const kept = Array.from({ length: 4 }, () => heap.allocReserved(1000));
+    expect(kept).not.toContain(0);
+    expect(heap.allocReserved(1000)).toBe(0);
+    expect(heap.allocReserved(100_000)).toBe(0);
+    for (const p of [...taken, ...kept]) heap.free(p);
+    expect(codeOf(() => heap.reserve(9000, 1))).toBe("ERR_UMA_OPTION");
   });
 });
