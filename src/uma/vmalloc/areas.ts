@@ -34,7 +34,7 @@ import {
   MAP_WHAT,
   MARK_ORPHAN,
   PAGE_BYTES,
-  TAG_SEGMENT_CACHE,
+  TAG_SEGMENT_XBUSY,
   VMAP_ARENA,
   VMAP_START,
 } from "../../backend/memory/layout.ts";
@@ -158,7 +158,7 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
         want = engine.wants(a, commit);
         if (want === WANTS_NOTHING || (tries > 0 && engine.segments.hasTags(a, 2))) {
           fillPlain(request, (pages + 1) * PAGE_BYTES, PAGE_BYTES, undefined, ADDRESSES);
-          guard = engine.take(a, request, TAG_SEGMENT_CACHE, 0);
+          guard = engine.take(a, request, TAG_SEGMENT_XBUSY, 0);
           if (guard < 0) {
             f64[(a + ARENA_FAILS) >> 1]++;
             return NO_PAGES;
@@ -263,7 +263,7 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
     const a = i32[record() + VMAP_ARENA];
     if (!locks.acquire(a + ARENA_LOCK, patience)) return false;
     try {
-      if (engine.give(a, guard, bytes + PAGE_BYTES, TAG_SEGMENT_CACHE, false) !== FREED) {
+      if (engine.give(a, guard, bytes + PAGE_BYTES, TAG_SEGMENT_XBUSY, false) !== FREED) {
         throw new UmaError("ERR_UMA_INTERNAL", `the addresses of the area at ${p} are not taken`, { zone: ADDRESSES, value: p });
       }
       const first = entryOf(p);

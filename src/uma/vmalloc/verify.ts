@@ -18,7 +18,7 @@ import {
   TAG_NEXT,
   TAG_OWNER,
   TAG_SEGMENT_BUSY,
-  TAG_SEGMENT_CACHE,
+  TAG_SEGMENT_XBUSY,
   TAG_SIZE,
   TAG_START,
   VMAP_ARENA,
@@ -49,7 +49,7 @@ export function verifyAreas(floor: Floor, heap: Heap, areas: Areas, say: (proble
   }
 
   const blocks = segmentsOf(heap.arena, TAG_SEGMENT_BUSY);
-  const ranges = segmentsOf(i32[record + VMAP_ARENA], TAG_SEGMENT_CACHE);
+  const ranges = segmentsOf(i32[record + VMAP_ARENA], TAG_SEGMENT_XBUSY);
   const mapped = new Map<number, number>();
   /** First address behind the area that the walk is in. */
   let areaEnd = 0;
