@@ -20,6 +20,7 @@ const USAGE = `npm run example:server -- [options]
   --sessions N  sessions at a time, default 1000
   --lines N     lines that a cart has room for, 16 bytes each, default 128 (2 kB)
   --rate N      requests a second for each client, default 100 (0: no limit), in bursts of --burst, default 200
+  --patience N  milliseconds that a request waits for room at the most, default 250
   --ttl N       seconds after which an idle session ends, default 900
   --clone       the same server, passing its sessions by structured clone
   --demo        drives itself for some seconds, then ends`;
@@ -65,6 +66,7 @@ async function main(): Promise<void> {
       lines: { type: "string", default: "128" },
       rate: { type: "string", default: "100" },
       burst: { type: "string", default: "200" },
+      patience: { type: "string", default: "250" },
       ttl: { type: "string", default: "900" },
       clone: { type: "boolean", default: false },
       demo: { type: "boolean", default: false },
@@ -82,7 +84,7 @@ async function main(): Promise<void> {
       jobs: 256,
     },
     limit: rate === 0 ? null : { rate, burst: count(values.burst, "burst", 1, 10_000) },
-    patience: 250,
+    patience: count(values.patience, "patience", 0, 60_000),
     ttl: count(values.ttl, "ttl", 1, 86_400),
   };
   const backend = values.clone ? createCloneBackend(options) : createSharedBackend(options);

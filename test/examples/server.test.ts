@@ -47,7 +47,7 @@ async function metric(url: string, sample: string): Promise<number> {
 }
 
 async function until(what: () => Promise<boolean> | boolean): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 800; tries++) {
     if (await what()) return;
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
@@ -62,7 +62,7 @@ describe("the server as its command starts it", () => {
   beforeAll(async () => {
     const main = new URL("../../examples/server/main.ts", import.meta.url).pathname;
     const hook = new URL("../fixtures/ts-hook.mjs", import.meta.url).href;
-    const args = ["--port", "0", "--sessions", "60", "--lines", "400", "--rate", "0"];
+    const args = ["--port", "0", "--sessions", "60", "--lines", "400", "--rate", "0", "--patience", "2000"];
     command = spawn(process.execPath, ["--import", "tsx", "--import", hook, main, ...args], { stdio: ["ignore", "pipe", "inherit"] });
     command.stdout?.on("data", (data: Buffer) => (output += data.toString()));
     await until(() => output.includes("Ctrl-C"));
@@ -157,12 +157,19 @@ describe("the server", () => {
     await until(async () => (await metric(url, 'zalloc_zone_used{zone="session"}')) === 100);
   });
 
-  test("has room for so many sessions, lets one wait for room, and says when to come again", async () => {
-    const url = await start();
-    const names = await makeSessions(url, 20, 0);
+  test("has room for so many sessions, and says when to come again", async () => {
+    const url = await start({ patience: 50 });
+    await makeSessions(url, 20, 0);
     const refused = await fetch(`${url}/sessions`, { method: "POST" });
     expect([refused.status, refused.headers.get("retry-after"), await refused.json()]).toEqual([503, "1", { status: "exhausted" }]);
+    expect(server.backend.sessions()).toBe(20);
+  });
+
+  test("lets a new session wait until another has ended", async () => {
+    const url = await start({ patience: 20_000 });
+    const names = await makeSessions(url, 20, 0);
     const waiting = fetch(`${url}/sessions`, { method: "POST" });
+    await until(async () => (await metric(url, 'zalloc_zone_sleeps_total{zone="session"}')) === 1);
     expect((await fetch(`${url}/sessions/${names[3]}`, { method: "DELETE" })).status).toBe(204);
     expect((await waiting).status).toBe(201);
     expect((await fetch(`${url}/sessions/${names[3]}`)).status).toBe(404);
