@@ -101,6 +101,15 @@ describe.skipIf(noChromium("test/browser/game.test.ts"))("the example game", () 
     expect(await page.locator("#log li").first().innerText()).toMatch(/Worker A killed.*bullets kept.*sparks freed/);
     await until((now) => now.frames > frames + 10 && now.born > born + 10_000);
     expect(await verdict()).toBe("verify: ok");
+    for (let n = 1; n <= 3; n++) {
+      // Refused while the last one's successor is on its way: then again.
+      await until(({ recovered }) => recovered >= n);
+      while ((await told()).recovered === n) {
+        await page.keyboard.press(n % 2 === 0 ? "k" : "l");
+        await page.waitForTimeout(250);
+      }
+    }
+    expect(await verdict()).toBe("verify: ok");
     expect(complaints).toEqual([]);
   });
 
@@ -110,6 +119,10 @@ describe.skipIf(noChromium("test/browser/game.test.ts"))("the example game", () 
     // Told four times a second.
     await page.waitForTimeout(600);
     expect(await usedOf("bullet")).toBe(0);
+    const { recovered: before } = await told();
+    await page.click("#kill-1");
+    await until(({ recovered, live }) => recovered > before && live > 5000);
+    expect(await page.locator("#log li").first().innerText()).toMatch(/Worker B killed.*gone with it/);
     await page.click("#material");
     await until(({ material, live }) => material === "zalloc" && live > 30_000);
     expect(await verdict()).toBe("verify: ok");

@@ -29,7 +29,7 @@ function begin(): void {
   const crew = new Crew(stage, {
     recovered: (index, report, ms) => {
       const what = stage.material === "zalloc" ? legacyOf(report) : "its objects are gone with it";
-      hud.log(`Worker ${NAMES[index]} killed; found after ${Math.round(ms)} ms: ${what}.`);
+      hud.log(`Worker ${NAMES[index]} killed, recovered after ${Math.round(ms)} ms: ${what}.`);
       document.body.dataset["recovered"] = String(Number(document.body.dataset["recovered"] ?? 0) + 1);
     },
     failed: (index, why) => hud.log(`Worker ${NAMES[index]}: ${why}`, true),
@@ -68,7 +68,7 @@ function begin(): void {
   /** Resolves when the workers rest: no frame is begun until {@link resume}. */
   async function pause(): Promise<void> {
     paused = true;
-    while (!stage.frameDone) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (!crew.isSettled || !stage.frameDone) await new Promise((resolve) => setTimeout(resolve, 1));
   }
 
   function resume(): void {
@@ -89,7 +89,7 @@ function begin(): void {
   async function switchMaterial(): Promise<void> {
     const button = element<HTMLButtonElement>("material");
     button.disabled = true;
-    paused = true;
+    await pause();
     await crew.sendHome();
     stage.restart(stage.material === "zalloc" ? "objects" : "zalloc");
     graph.clear();
