@@ -491,13 +491,34 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     return new UmaError("ERR_UMA_SMR", `zone "${z.name}" is an SMR zone: allocSmr and freeSmr`, { zone: z.name });
   }
 
-  /** Has a zone with hooks on a keg that may have several tell its own items from others'. */
-  function tellApart(z: ZoneBase): void {
-    const free = z.free.bind(z);
-    z.free = (p, arg) => {
-      // Of another zone: the slow path's checks say so.
-      if (p !== 0 && slow.quickMark(z, p) === 0) items.check(z, p);
-      free(p, arg);
+  /** free of a zone with hooks on a keg that may have several: it looks at the item's zone byte as well. */
+  function sharedFree(dtor: Dtor | null): HotMethods["free"] {
+    return function free(p, arg) {
+      if ((p | 0) === p && (p - LOW) >>> 0 < SPAN) {
+        const e = ((p >>> 12) << 2) + PT;
+        if (i32[e] === this.tag && (p & this.unitMask) === 0) {
+          const m = (i32[e + 1] + (p >> this.shift)) | 0;
+          if (u8[m] === ME && u8[m + this.zoneAt] === this.zoneIndex) {
+            u8[m] = MINE_BUSY;
+            try {
+              if (dtor !== null) dtor(p, arg, views);
+            } catch (cause) {
+              throw spoilt(this, p, cause);
+            }
+            const c = this.line;
+            const sp = i32[c];
+            if ((sp & 255) < i32[c + 1]) {
+              i32[sp + 1] = p;
+              i32[c] = sp + 1;
+              u8[m] = 0;
+              return;
+            }
+            finish(this, p);
+            return;
+          }
+        }
+      }
+      this.freeSlow(p, dtor, arg);
     };
   }
 
@@ -563,9 +584,7 @@ export function createZoneFactory(core: Core, services: ZoneServices): ZoneFacto
     const shared = place.zoneAt !== 0;
     if (ctor !== null || dtor !== null || zero) {
       const methods = noMarks ? uncheckedMethods(counted(ctor, place.id), counted(dtor, place.id), zero) : hookedMethods(ctor, dtor, zero);
-      const zone = new HookedZone(definition, place, methods);
-      if (shared) tellApart(zone);
-      return zone;
+      return new HookedZone(definition, place, shared ? { ...methods, free: sharedFree(dtor) } : methods);
     }
     if (shared) return new SharedKegZone(definition, place);
     if ((flags & FLAG_CACHE) !== 0) return new CacheZone(definition, place);
