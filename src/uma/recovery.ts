@@ -308,9 +308,12 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   }
 
   function sweepMarks(at: number, deadSlot: number, report: RecoveryReport): Outcome {
-    let from = i32[at + SLOT_RECOVERY_PHASE] === 1 ? i32[at + SLOT_RECOVERY_AT] >>> 0 : heapStart;
+    const scanner = i32[at + SLOT_RECOVERY_PHASE];
+    let from = scanner === 0 ? heapStart : i32[at + SLOT_RECOVERY_AT] >>> 0;
+    // Whoever scanned before may have died between leaving an orphan and saying so.
+    if (scanner !== 0 && scanner !== me) suspectOrphans();
     i32[at + SLOT_RECOVERY_AT] = from;
-    i32[at + SLOT_RECOVERY_PHASE] = 1;
+    i32[at + SLOT_RECOVERY_PHASE] = me;
     while (from < heapEnd) {
       const to = Math.min(from + SCAN_SLICE_BYTES, heapEnd);
       while (scan.next(deadSlot, from, to, 0)) {
@@ -328,6 +331,14 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       }
     }
     return OK;
+  }
+
+  /** Has all zones looked through for orphans by those who have them open. */
+  function suspectOrphans(): void {
+    for (let id = registry.highest(); id > 0; id--) {
+      const zone = registry.recordOf(id);
+      if (zone !== 0) Atomics.store(i32, zone + ZONE_ORPHANS, 1);
+    }
   }
 
   /** Deals with one item that nobody owns any more, by its zone's policy. */
@@ -505,7 +516,10 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   }
 
   function finishOrphans(z: Zone): void {
-    if (Atomics.exchange(i32, z.zone + ZONE_ORPHANS, 0) === 0) return;
+    // Not 0 before all is done: if this worker dies on the way, others are called; and what is left meanwhile makes it 1 again.
+    const seen = Atomics.load(i32, z.zone + ZONE_ORPHANS);
+    if (seen === 0) return;
+    if (seen !== me) Atomics.compareExchange(i32, z.zone + ZONE_ORPHANS, seen, me);
     const wanted = (i32[z.zone + ZONE_FLAGS] & FLAG_FREE_ON_DEATH) !== 0;
     let from = heapStart;
     while (scan.next(MARK_ORPHAN, from, heapEnd, z.keg)) {
@@ -514,6 +528,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       if (isOurs && ((value & MARK_BUSY) !== 0 || wanted)) dispose(item, mark, value, keg, null);
       from = item + 1;
     }
+    Atomics.compareExchange(i32, z.zone + ZONE_ORPHANS, me, 0);
   }
 
   return { run, outOfTime: () => late, leave, finishOrphans, finishOwnFrames };

@@ -6,6 +6,7 @@ import { readFileSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildCrashTrees, type CrashTrees } from "../../tools/crash/trees.ts";
+import { UNREACHED } from "../../tools/crash/unreached.ts";
 
 const NAME = `points-${process.pid}`;
 
@@ -81,6 +82,14 @@ describe("the list of kill points", () => {
     expect(element).toBeGreaterThan(0);
     expect(storesIn(`${source}\ni32[w + 1] = i32[a[b[0]]];`).element).toBe(element + 1);
     expect(storesIn(`${source}\ni32[w + 1]++; --f64[w >> 1]; if (i32[w] === 3) {}`).element).toBe(element + 2);
+  });
+
+  test("is all that the list of points out of reach speaks of", () => {
+    const names = trees.points.map((point) => point.name);
+    for (const { reason, points } of UNREACHED) {
+      const stale = points.filter((pattern) => !names.some((name) => pattern.test(name)));
+      expect(stale, reason).toEqual([]);
+    }
   });
 
   test("names every point once", () => {

@@ -1,38 +1,41 @@
 /**
- * A campaign of exact kills: one memory, one victim after another, each terminated while it is parked at a chosen point of the
- * instrumented library; after each kill recovery, the ledger's account, life going on, everything freed, and verify().
+ * A campaign of exact kills: one memory, one theme, one victim after another, each terminated while it is parked at a chosen point of
+ * the instrumented library; after each kill recovery, the ledger's account, life going on, everything freed, and verify().
  *
  * In some rounds the recovery itself is done by a second worker that is killed at a point of its own, and the parent then recovers
  * both. What is counted: items *lost* (in nobody's hands), *duplicated* (in two places, or allocated by two), and rounds *stuck*
  * (recovery or an allocation that did not come through within its time).
  */
 import { pathToFileURL } from "node:url";
-import { Worker } from "node:worker_threads";
 import type * as Library from "../../src/index.ts";
-import type { Point } from "../instrument/index.ts";
 import { PointControl } from "../instrument/points-control.ts";
-import { ERRORS, IN_FLIGHT, MINE, PAUSE, PAUSED, SLOTS, VIOLATIONS, makeLedger, place } from "./ledger.js";
-import { HOOK_POINTS, zoneDefinitions } from "./zones.js";
+import { Crew, type Hand } from "./crew.ts";
+import { HOOK_POINTS } from "./hooks.ts";
+import { ERRORS, Ledger, MAIL, PAUSE, PAUSED, VIOLATIONS } from "./ledger.ts";
+import type { PeerOrders } from "./peer.ts";
+import { emptyBlocks } from "./blocks.ts";
+import { type Actor, FREE_ON_DEATH, type Theme, UNCHECKED, allocFrom, freeTo, generator, isOf } from "./theme.ts";
+import { themeOf } from "./themes/index.ts";
+import type { CampaignTrees } from "./trees.ts";
+import type { VictimOrders } from "./victim.ts";
 
 export interface CampaignOptions {
-  /** Folder of the plain and of the instrumented tree, and the points of the latter. */
-  readonly dist: string;
-  readonly instrumented: string;
-  readonly points: readonly Point[];
+  readonly trees: CampaignTrees;
+  readonly theme: string;
   readonly seed: number;
-  /** Operations in a victim's history. */
-  readonly steps: number;
   /** Have another worker at work on the same zones all the time. */
   readonly peer?: boolean;
 }
 
-export interface Kill {
-  readonly point: number;
+/** Which pass of which point; `point` "any" counts all points. */
+export interface Pass {
+  readonly point: number | "any";
   readonly occurrence: number;
-  readonly seed: number;
-  /** Kill the recoverer as well, at this point's occurrence. */
-  readonly recovererPoint?: number;
-  readonly recovererOccurrence?: number;
+}
+
+export interface Kill extends Pass {
+  /** Kill the recoverer as well, there. */
+  readonly recoverer?: Pass;
 }
 
 export interface Outcome {
@@ -44,118 +47,179 @@ export interface Outcome {
   readonly problems: string[];
 }
 
-const MAIL = 8;
-/** FLAG_FREE_ON_DEATH of a zone's definition. */
-const FREE_ON_DEATH = 0x10;
-/** FLAG_UNCHECKED of a zone's definition. */
-const UNCHECKED = 0x4;
+const MEMORY_BYTES = 6 * 2 ** 20;
+const WORKERS = 12;
 const PATIENCE_MS = 4000;
-/** The mark of items whose owner is dead, and the slots of the campaign's memory: in the order in which they are likely to own something. */
-const OWNERS: readonly number[] = [127, ...Array.from({ length: 20 }, (_, n) => n + 1)];
+/** The mark of items whose owner is dead. */
+const ORPHAN = 127;
 
 export class Campaign {
-  readonly pointCount: number;
-  private readonly library: typeof Library;
-  private readonly uma: Library.Uma;
-  private readonly zones: Library.Zone[];
-  private readonly ledger: Int32Array;
   private readonly options: CampaignOptions;
-  private peer: { readonly worker: Worker; readonly ticket: Library.Ticket } | null = null;
+  private readonly theme: Theme;
+  private readonly parent: Actor;
+  private readonly crew: Crew;
+  private readonly peerCrew: Crew;
+  private readonly pointCount: number;
+  private peer: { readonly hand: Hand; readonly ticket: Library.Ticket } | null = null;
   private at: number[] = [];
 
-  private constructor(library: typeof Library, options: CampaignOptions) {
-    this.library = library;
+  private constructor(tree: typeof Library, options: CampaignOptions, crew: Crew) {
     this.options = options;
-    this.pointCount = options.points.length;
-    this.uma = library.Uma.create({ bytes: 16 * 2 ** 20, workers: 20 });
-    const definitions = zoneDefinitions(library, new Int32Array(4), () => undefined) as Library.ZoneDefinition[];
-    this.ledger = makeLedger(definitions.length, MAIL);
-    this.zones = (zoneDefinitions(library, this.ledger, () => undefined) as Library.ZoneDefinition[]).map((d) => this.uma.open(d));
+    this.crew = crew;
+    this.peerCrew = new Crew(options.trees.peer, options.theme);
+    this.theme = themeOf(options.theme);
+    this.pointCount = options.trees.points.length;
+    const uma = tree.Uma.create({ bytes: MEMORY_BYTES, workers: WORKERS });
+    const count = this.theme.definitions({ tree, violations: new Int32Array(1), point: () => undefined }).length;
+    const ledger = Ledger.make(count, true);
+    const definitions = this.theme.definitions({ tree, violations: ledger.words, point: () => undefined });
+    const zones = definitions.map((definition) => uma.open(definition));
+    this.parent = {
+      tree,
+      uma,
+      definitions,
+      zones,
+      ledger,
+      random: generator(options.seed),
+      who: -1,
+      crowd: [0],
+      alone: options.peer !== true,
+      memo: new Map(),
+    };
   }
 
-  static async create(options: CampaignOptions): Promise<Campaign> {
-    const library = (await import(pathToFileURL(`${options.dist}/index.js`).href)) as typeof Library;
-    const campaign = new Campaign(library, options);
+  /** @param crew - of victims, which several campaigns of one theme may share. */
+  static async create(options: CampaignOptions, crew: Crew): Promise<Campaign> {
+    const tree = (await import(pathToFileURL(`${options.trees.dist}/index.js`).href)) as typeof Library;
+    const campaign = new Campaign(tree, options, crew);
     if (options.peer === true) campaign.startPeer();
     return campaign;
   }
 
-  private startPeer(): void {
-    const ticket = this.uma.ticket();
-    const treeUrl = pathToFileURL(this.options.dist).href;
-    const worker = new Worker(new URL("./peer.js", import.meta.url), {
-      workerData: { treeUrl, ticket, ledger: this.ledger, seed: this.options.seed },
-      execArgv: [],
-    });
-    worker.on("error", () => Atomics.add(this.ledger, ERRORS, 1));
-    this.peer = { worker, ticket };
+  static crewFor(options: CampaignOptions): Crew {
+    return new Crew(options.trees.victim, options.theme);
   }
 
-  /** Ends the peer; the campaign is over. */
+  private startPeer(): void {
+    const { ledger, uma } = this.parent;
+    const ticket = uma.ticket();
+    const orders: PeerOrders = { theme: this.theme.name, ticket, ledger: ledger.words, seed: this.options.seed };
+    this.peer = { hand: this.peerCrew.send(orders), ticket };
+    // Whoever waits for the peer's quiet is told.
+    this.peer.hand.worker.once("error", () => Atomics.add(ledger.words, ERRORS, 1));
+  }
+
+  /** Ends the peer and the memory. */
   async close(): Promise<void> {
-    await this.peer?.worker.terminate();
-    if (this.peer !== null) this.uma.reap(this.peer.ticket);
+    const { peer } = this;
+    if (peer !== null) {
+      await peer.hand.worker.terminate();
+      await peer.hand.ended;
+      this.parent.uma.reap(peer.ticket);
+    }
+    this.parent.uma.detach();
   }
 
   /** Lets the peer give everything back and sleep, or go on. */
   private async quiet(wish: boolean, problems: string[]): Promise<void> {
     if (this.peer === null) return;
-    Atomics.store(this.ledger, PAUSE, wish ? 1 : 0);
-    Atomics.notify(this.ledger, PAUSE);
+    const { words } = this.parent.ledger;
+    Atomics.store(words, PAUSE, wish ? 1 : 0);
+    Atomics.notify(words, PAUSE);
     const until = performance.now() + PATIENCE_MS;
-    while (Atomics.load(this.ledger, PAUSED) !== (wish ? 1 : 0)) {
+    while (Atomics.load(words, PAUSED) !== (wish ? 1 : 0)) {
       if (performance.now() > until) return void problems.push("stuck: the peer does not come to rest");
-      if (Atomics.load(this.ledger, ERRORS) !== 0) return void problems.push("the peer died of an error");
-      this.uma.poll();
+      if (Atomics.load(words, ERRORS) !== 0) return void problems.push(`the peer died of ${String(this.peer.hand.failure())}`);
+      this.parent.uma.poll();
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }
 
-  nameOf(point: number): string {
-    return this.options.points[point]?.name ?? `hook:${HOOK_POINTS[point - this.pointCount]}`;
+  nameOf(point: number | "any"): string {
+    if (point === "any") return "any point";
+    return this.options.trees.points[point]?.name ?? `hook:${HOOK_POINTS[point - this.pointCount]}`;
   }
 
-  /** Runs a history to its end and counts how often each point is passed. */
-  async count(seed: number): Promise<Int32Array> {
-    const control = new PointControl(this.pointCount + HOOK_POINTS.length);
+  /** Runs the history to its end and counts how often each point is passed. */
+  async count(): Promise<Int32Array> {
+    const control = this.control();
     control.count();
-    this.prepare();
-    await this.quiet(false, []);
-    const ticket = this.uma.ticket();
-    const worker = this.start(ticket, control.words, seed);
-    await exitOf(worker);
-    this.uma.reap(ticket);
+    await this.prepare([]);
+    const ticket = this.parent.uma.ticket();
+    const hand = this.send(ticket, control);
+    await hand.ended;
+    this.parent.uma.reap(ticket);
     const problems: string[] = [];
+    const failure = hand.failure();
+    if (failure !== undefined) problems.push(`the worker threw ${String(failure.stack)}`);
     await this.quiet(true, problems);
     problems.push(...this.settle());
-    if (problems.length > 0) throw new Error(`a history without a kill ends in: ${problems.join("; ")}`);
+    if (problems.length > 0) throw new Error(`${this.label()}: a history without a kill ends in: ${problems.join("; ")}`);
     return control.counts();
+  }
+
+  /** Kills a victim and counts how often its recoverer, which lives, passes each point. */
+  async countRecovery(kill: Pass): Promise<Int32Array> {
+    const problems: string[] = [];
+    await this.prepare(problems);
+    const ticket = this.parent.uma.ticket();
+    const second = this.parent.uma.ticket();
+    const killed = await this.runUntilKilled(ticket, kill, undefined, problems);
+    const control = this.control();
+    control.count();
+    if (killed) await this.send(second, control, ticket).ended;
+    await this.recover([ticket, second], problems);
+    await this.quiet(true, problems);
+    this.settle();
+    return control.counts();
+  }
+
+  private label(): string {
+    return `theme ${this.theme.name}, seed ${this.options.seed}${this.options.peer === true ? ", with a peer" : ""}`;
+  }
+
+  private control(): PointControl {
+    return new PointControl(this.pointCount + HOOK_POINTS.length);
+  }
+
+  private send(ticket: Library.Ticket, control: PointControl, reap?: Library.Ticket): Hand {
+    const orders: VictimOrders = {
+      theme: this.theme.name,
+      ticket,
+      words: control.words,
+      ledger: this.parent.ledger.words,
+      seed: this.options.seed,
+      alone: this.parent.alone,
+      points: this.pointCount,
+      ...(reap === undefined ? {} : { reap }),
+    };
+    return this.crew.send(orders, true);
   }
 
   /** Kills a victim (and perhaps its recoverer) and says what was wrong afterwards. */
   async kill(kill: Kill): Promise<Outcome> {
     const problems: string[] = [];
+    const { uma } = this.parent;
     this.at = [];
-    this.prepare();
-    await this.quiet(false, problems);
-    const ticket = this.uma.ticket();
+    await this.prepare(problems);
+    const ticket = uma.ticket();
     // Reserved beforehand: a victim killed while it leaves may have given its slot back already.
-    const second = this.uma.ticket();
-    const killed = await this.runUntilKilled(ticket, kill.point, kill.occurrence, kill.seed, undefined, problems);
+    const second = uma.ticket();
+    const killed = await this.runUntilKilled(ticket, kill, undefined, problems);
     let recovererKilled = false;
-    const reports: Library.RecoveryReport[] = [];
     const dead = [ticket];
-    if (killed && kill.recovererPoint !== undefined) {
-      recovererKilled = await this.runUntilKilled(second, kill.recovererPoint, kill.recovererOccurrence ?? 1, kill.seed, ticket, problems);
+    if (killed && kill.recoverer !== undefined) {
+      recovererKilled = await this.runUntilKilled(second, kill.recoverer, ticket, problems);
       // Certificates come in any order; the second one's first is the harder case.
       dead.unshift(second);
     } else {
       // It never lived, but its recovery looks into arenas, whose locks the victim may have taken with it: tried again like the other.
       dead.push(second);
     }
-    this.recover(dead, reports, problems);
+    this.crew.prepare();
+    await this.recover(dead, problems);
     await this.quiet(true, problems);
-    this.uma.poll();
+    uma.poll();
     if (killed) this.account(problems);
     problems.push(...this.settle());
     return { killed, recovererKilled, at: this.at, problems };
@@ -163,192 +227,129 @@ export class Campaign {
 
   private async runUntilKilled(
     ticket: Library.Ticket,
-    point: number,
-    occurrence: number,
-    seed: number,
-    reapTicket: Library.Ticket | undefined,
+    { point, occurrence }: Pass,
+    reap: Library.Ticket | undefined,
     problems: string[],
   ): Promise<boolean> {
-    const control = new PointControl(this.pointCount + HOOK_POINTS.length);
+    const control = this.control();
     control.arm(point, occurrence);
-    const worker = this.start(ticket, control.words, seed, reapTicket);
-    const exit = exitOf(worker);
-    let failure: Error | undefined;
-    worker.once("error", (error: Error) => {
-      failure = error;
-    });
-    const first = await Promise.race([control.whenReached(PATIENCE_MS), exit.then(() => null)]);
+    const { worker, ended, failure } = this.send(ticket, control, reap);
+    const first = await Promise.race([control.whenReached(PATIENCE_MS), ended.then(() => null)]);
     if (first === null && control.reached === null) {
-      const stopped = await Promise.race([
-        exit.then(() => true),
-        new Promise<boolean>((resolve) => setTimeout(() => resolve(false), PATIENCE_MS)),
-      ]);
-      if (!stopped)
-        problems.push(
-          `stuck: the worker neither reached its point nor ended; last points: ${control
-            .log()
-            .slice(-5)
-            .map((n) => this.nameOf(n))
-            .join(", ")}`,
-        );
+      const late = new Promise<boolean>((resolve) => void setTimeout(() => resolve(false), PATIENCE_MS).unref());
+      if (!(await Promise.race([ended.then(() => true), late]))) {
+        const last = control.log().slice(-5);
+        problems.push(`stuck: the worker neither reached its point nor ended; last points: ${last.map((n) => this.nameOf(n)).join(", ")}`);
+      }
     }
     const killed = control.reached !== null;
     if (control.reached !== null) this.at.push(control.reached);
-    await worker.terminate();
-    await exit;
-    if (failure !== undefined) problems.push(`the worker threw ${failure.message}`);
+    void worker.terminate();
+    await ended;
+    const thrown = failure();
+    if (thrown !== undefined) problems.push(`the worker threw ${String(thrown.stack)}`);
     return killed;
   }
 
-  private start(ticket: Library.Ticket, words: Int32Array, seed: number, reapTicket?: Library.Ticket): Worker {
-    return new Worker(new URL("./victim.js", import.meta.url), {
-      workerData: {
-        treeUrl: pathToFileURL(this.options.instrumented).href,
-        ticket,
-        words,
-        ledger: this.ledger,
-        mail: MAIL,
-        seed,
-        steps: this.options.steps,
-        points: this.pointCount,
-        reapTicket,
-      },
-      execArgv: [],
-    });
-  }
-
-  /** Empties the ledger and puts items into the mail that the victim will free. */
-  private prepare(): void {
-    this.ledger.fill(0, 0, PAUSE);
-    this.ledger.fill(0, ERRORS);
-    for (const [z, zone] of this.zones.entries()) {
-      for (let n = 0; n < MAIL; n++) this.ledger[place(this.zones.length, 0) + z * MAIL + n] = zone.alloc();
+  /** Empties the ledger, puts items into the mail that the victim will free, and wakes the peer. */
+  private async prepare(problems: string[]): Promise<void> {
+    const { ledger, zones } = this.parent;
+    ledger.clear();
+    this.theme.prepare?.(this.parent);
+    for (const [z, zone] of zones.entries()) {
+      for (let n = 0; n < MAIL; n++) ledger.words[ledger.mailAt(z, n)] = allocFrom(zone);
     }
+    await this.quiet(false, problems);
   }
 
   /** Recovers the dead, each as far as it gets: one may hold a lock that another's recovery needs. */
-  private recover(dead: readonly Library.Ticket[], reports: Library.RecoveryReport[], problems: string[]): void {
+  private async recover(dead: readonly Library.Ticket[], problems: string[]): Promise<void> {
+    const until = performance.now() + PATIENCE_MS;
     let left = [...dead];
-    for (let tries = 0; tries < 50 && left.length > 0; tries++) {
+    for (;;) {
       left = left.filter((ticket) => {
-        const report = this.uma.reap(ticket);
-        if (report !== null) reports.push(report);
+        const report = this.parent.uma.reap(ticket);
         return report !== null && !report.done;
       });
+      if (left.length === 0) return;
+      if (performance.now() > until) return void problems.push("stuck: recovery never came through");
+      // The peer, too, may have a lock for longer than the parent's patience where processors are few.
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
-    if (left.length > 0) problems.push("stuck: recovery never came through");
   }
 
   /** Compares what the zones say with what the victim's ledger says. */
   private account(problems: string[]): void {
-    if (this.ledger[VIOLATIONS] !== 0) problems.push(`${this.ledger[VIOLATIONS]} hooks ran out of order`);
-    const inFlight = (this.ledger[IN_FLIGHT] ?? 0) - 1;
-    for (const [z, zone] of this.zones.entries()) {
-      const open = inFlight === z ? 1 : 0;
-      const { sure, unsure } = this.entries(z);
-      const used = zone.stats().used;
-      const freedOnDeath = (zone.definition.flags & FREE_ON_DEATH) !== 0;
+    const { ledger, zones } = this.parent;
+    const violations = ledger.words[VIOLATIONS];
+    if (violations !== 0) problems.push(`${violations} hooks ran out of order`);
+    for (const [z, zone] of zones.entries()) {
       // With checks off nobody knows whose the items were: they stay taken until the zone is destroyed.
-      if ((zone.definition.flags & UNCHECKED) !== 0) continue;
-      const passing = z === 0 ? Math.sign(Math.abs(this.ledger[MINE] ?? 0)) : 0;
-      const mailSure = this.mailOf(z).filter((item) => item > 0).length;
-      const mailUnsure = this.mailOf(z).filter((item) => item < 0).length;
-      const low = (freedOnDeath ? 0 : sure.length) + mailSure;
-      const high = (freedOnDeath ? 0 : sure.length + unsure.length + open + passing) + mailSure + mailUnsure;
-      if (used < low)
-        problems.push(`zone "${zone.name}": ${used} outstanding, the ledger has ${low} (${low - used} given away twice or lost)`);
-      if (used > high) problems.push(`zone "${zone.name}": ${used} outstanding, the ledger has ${high} at the most (${used - high} lost)`);
-      if (freedOnDeath) continue;
-      for (const item of sure)
-        if (zone.ownerOf(item) !== 127)
-          problems.push(`zone "${zone.name}": the item ${item} was the victim's and belongs to ${zone.ownerOf(item)}`);
+      if (isOf(zone.definition, UNCHECKED)) continue;
+      this.accountZone(z, zone, (what) => problems.push(`zone "${zone.name}": ${what}`));
     }
+    this.theme.account?.(this.parent, (problem) => problems.push(problem));
   }
 
-  private entries(z: number): { sure: number[]; unsure: number[] } {
-    const sure: number[] = [];
-    const unsure: number[] = [];
-    for (let k = 0; k < SLOTS; k++) {
-      const item = this.ledger[place(z, k)] ?? 0;
-      if (item > 0) sure.push(item);
-      else if (item < 0) unsure.push(-item);
+  private accountZone(z: number, zone: Library.Zone, say: (what: string) => void): void {
+    const { ledger, uma } = this.parent;
+    const { sure, unsure } = ledger.entries(z);
+    const mail = ledger.mailOf(z);
+    const orphans = new Set(zone.ownedBy(ORPHAN));
+    const { used } = zone.stats();
+    const mine = [...zone.ownedBy(uma.slot)];
+    if (used !== orphans.size + mine.length) say(`${used} outstanding, ${orphans.size} a dead worker's and ${mine.length} the parent's`);
+    if (isOf(zone.definition, FREE_ON_DEATH)) {
+      if (orphans.size > 0) say(`${orphans.size} items of a dead worker were not freed`);
+    } else {
+      const missing = sure.filter((item) => !orphans.has(item));
+      for (const item of missing) say(`lost: the item ${item} was the victim's and belongs to ${zone.ownerOf(item)}`);
+      const known = new Set([...sure, ...unsure]);
+      const extra = [...orphans].filter((item) => !known.has(item) && !mail.unsure.includes(item));
+      const may = ledger.open(z);
+      if (extra.length > may)
+        say(`lost: ${extra.length} items are outstanding that the ledger does not know, it expects ${may} at the most`);
     }
-    return { sure, unsure };
-  }
-
-  private mailOf(z: number): number[] {
-    const from = place(this.zones.length, 0) + z * MAIL;
-    return [...this.ledger.subarray(from, from + MAIL)];
+    const kept = new Set(mine);
+    for (const item of mail.sure) if (!kept.has(item)) say(`lost: the item ${item} was in the mail and belongs to ${zone.ownerOf(item)}`);
+    const strange = mine.filter((item) => !mail.sure.includes(item) && !mail.unsure.includes(item));
+    if (strange.length > 0) say(`duplicated: ${strange.length} items bear the parent's name without having been allocated by it`);
   }
 
   /** Life goes on: frees everything, allocates anew, gives all pages back, verifies. */
   private settle(): string[] {
     const problems: string[] = [];
+    const { uma, zones } = this.parent;
     const say = (problem: string): void => void problems.push(problem);
     const verify = (when: string): void => {
-      const verdict = this.uma.verify();
+      const verdict = uma.verify();
       if (!verdict.ok) for (const problem of verdict.problems.slice(0, 5)) say(`${when}: ${problem}`);
     };
     verify("after recovery");
     try {
-      for (const zone of this.zones) {
-        for (const owner of OWNERS) {
+      this.theme.settle?.(this.parent, say);
+      emptyBlocks(uma.core, this.parent);
+      for (const zone of zones) {
+        for (const owner of [ORPHAN, uma.slot]) {
           if (zone.stats().used === 0) break;
-          for (const item of [...zone.ownedBy(owner)]) zone.free(item);
+          for (const item of [...zone.ownedBy(owner)]) freeTo(zone, item);
         }
         const items: number[] = [];
-        for (let n = 0; n < 30; n++) items.push(zone.alloc());
-        if (new Set(items).size !== items.length) say(`zone "${zone.name}" handed an item out twice`);
-        for (const item of items) zone.free(item);
+        for (let n = 0; n < 30; n++) items.push(allocFrom(zone));
+        if (new Set(items).size !== items.length) say(`zone "${zone.name}" handed an item out twice: duplicated`);
+        for (const item of items) if (item !== 0) freeTo(zone, item);
+        if (items.includes(0)) say(`zone "${zone.name}" has no items left (${uma.lastFailure})`);
         zone.reclaim();
       }
-      this.emptyAreas(say);
-      this.emptyArenas(say);
-      for (let n = 0; n < 3; n++) {
-        const leftover = this.library.defineZone(`passing ${n}`, { size: 80 + 16 * n, init: () => undefined, fini: () => undefined });
-        this.uma.open(leftover).destroy({ force: true });
-      }
       // A zone with checks off keeps what dead workers held: nobody knows it was theirs.
-      for (const zone of this.uma.stats().zones) {
-        if (zone.name !== "unchecked" && (zone.used !== 0 || zone.pages !== 0))
-          say(`zone "${zone.name}" keeps ${zone.used} items, ${zone.pages} pages`);
+      for (const zone of uma.stats().zones) {
+        if (zone.name !== "unchecked" && this.theme.keeps?.(zone.name) !== true && (zone.used !== 0 || zone.pages !== 0))
+          say(`lost: zone "${zone.name}" keeps ${zone.used} items, ${zone.pages} pages`);
       }
     } catch (error) {
-      say(`life does not go on: ${String(error)}`);
+      say(`stuck: life does not go on: ${String((error as Error).stack)}`);
     }
     verify("at the end");
     return problems;
   }
-
-  /** Takes the areas away that a victim had mapped. */
-  private emptyAreas(say: (problem: string) => void): void {
-    if (!this.uma.arenas.list().includes("vmalloc")) return;
-    const vm = this.library.openVmalloc(this.uma, { bytes: 2 ** 22, warnBytes: 0 });
-    for (const { address } of vm.info()) vm.free(address);
-    const { areas, bytes, used } = vm.stats();
-    if (areas + bytes + used !== 0) say(`${areas} mapped areas are left, ${bytes} bytes`);
-  }
-
-  /** Frees what a victim had in arenas: the leaves first, so that what they had imported goes back to their sources. */
-  private emptyArenas(say: (problem: string) => void): void {
-    const names = ["crash passing", "crash leaf", "crash ids", "crash pages"].filter((name) => this.uma.arenas.list().includes(name));
-    for (const name of names) {
-      const arena = this.uma.arenas.open(name);
-      const left: { start: number; size: number; state: string }[] = [];
-      arena.walk((segment) => void left.push(segment), { which: "alloc", snapshot: true });
-      for (const { start, size, state } of left) {
-        if (state === "xalloc") arena.xfree(start, size);
-        else arena.free(start, size);
-      }
-      // What a worker that died had freed last may have left a span empty.
-      arena.reap();
-      if (arena.size("alloc") !== 0) say(`arena "${name}" keeps ${arena.size("alloc")} integers`);
-      if (arena.source !== null && arena.size("total") !== 0) say(`arena "${name}" keeps ${arena.size("total")} imported integers`);
-      if (name === "crash passing") arena.destroy();
-    }
-  }
-}
-
-function exitOf(worker: Worker): Promise<void> {
-  return new Promise((resolve) => worker.once("exit", () => resolve()));
 }

@@ -1,147 +1,199 @@
 /**
  * `npm run crash`: exact kills by the thousand.
  *
- *   npm run crash                          the full run: at least 10,000 kills on two processes
- *   npm run crash -- --kills 300           a short one
- *   npm run crash -- --seed 7 --kills 50   other histories
- *   npm run crash -- --list                the points, by name
+ *   npm run crash                              the full run: at least 10,000 kills on two processes
+ *   npm run crash -- --kills 300               a short one
+ *   npm run crash -- --seed 7 --kills 50       other histories
+ *   npm run crash -- --theme smr --theme map   these themes only
+ *   npm run crash -- --unreached               name the points never reached after a short run, too
+ *   npm run crash -- --list                    the points, by name
+ *   npm run crash -- --theme T --seed S [--peer] --repeat K,…    the kills that a failing one came after; it is printed how
  *
- * Each history (a seed) is first run to its end, counting how often it passes each point; then a victim with the same history is
- * terminated at each point it passes, at several occurrences. Every fourth kill has its recoverer killed as well.
+ * Each history (a theme and a seed) is first run to its end, counting how often it passes each point; then a victim with the same
+ * history is terminated at each point it passes, at several occurrences. Every fourth kill has its recoverer killed as well.
+ * At the end the points are named at which nobody was killed, by the reasons in unreached.ts.
  * Exit code 1 if anything was lost, duplicated or stuck.
  */
 import { fork } from "node:child_process";
 import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { Campaign, type Kill } from "./campaign.ts";
-import { generator, planKills, thin } from "./plan.ts";
-import { buildCrashTrees, type CrashTrees } from "./trees.ts";
+import { parseKills } from "./plan.ts";
+import { type ShiftTally, repeat, workShift } from "./shift.ts";
+import { THEMES, themeOf } from "./themes/index.ts";
+import { type CampaignTrees, buildCampaignTrees } from "./trees.ts";
+import { UNREACHED, reasonFor } from "./unreached.ts";
 
-interface Share {
-  readonly trees: CrashTrees;
-  readonly seeds: number[];
+/** One history. */
+interface Job {
+  readonly theme: string;
+  readonly seed: number;
+  readonly peer: boolean;
   readonly kills: number;
+  /** Points at which others have killed by now. */
+  readonly known?: readonly number[];
 }
 
-interface Tally {
-  kills: number;
-  recovererKills: number;
-  missed: number;
-  bad: string[];
-  reached: number[];
-  byPoint: number[];
+/** A tally as it travels between processes. */
+interface Told extends Omit<ShiftTally, "reached"> {
+  readonly theme: string;
+  readonly reached: readonly number[];
 }
 
-const STEPS = 120;
-const PER_POINT = 4;
+/** Kills of a history. */
+const KILLS_A_HISTORY = 180;
+/** Histories that end before their point are not counted: that many more are planned. */
+const SPARE = 1.12;
+const TELL_MS = 60_000;
 const MOST_BAD = 20;
-const FRESH_EVERY = 40;
 
-async function work(share: Share): Promise<Tally> {
-  const tally: Tally = { kills: 0, recovererKills: 0, missed: 0, bad: [], reached: [], byPoint: [] };
-  const reached = new Set<number>();
-  for (const seed of share.seeds) {
-    // Every other history has company.
-    const options = { ...share.trees, seed, steps: STEPS, peer: seed % 2 === 0 };
-    let campaign = await Campaign.create(options);
-    const counts = await campaign.count(seed);
-    const random = generator(seed + 1);
-    const most = Math.ceil(share.kills / share.seeds.length);
-    for (const [n, plain] of thin(planKills(counts, seed, PER_POINT), most).entries()) {
-      const kill: Kill = n % 4 === 3 ? { ...plain, recovererPoint: -1, recovererOccurrence: 1 + random(400) } : plain;
-      const outcome = await campaign.kill(kill);
-      if (outcome.killed) {
-        tally.kills++;
-        for (const point of outcome.at) reached.add(point);
-        tally.byPoint[kill.point] = (tally.byPoint[kill.point] ?? 0) + 1;
-      } else {
-        tally.missed++;
-      }
-      if (outcome.recovererKilled) tally.recovererKills++;
-      if (outcome.problems.length > 0) {
-        tally.bad.push(
-          `seed ${seed}, ${campaign.nameOf(kill.point)} at its ${kill.occurrence}. pass${kill.recovererPoint === undefined ? "" : `, recoverer killed at its ${kill.recovererOccurrence}. point`}: ${outcome.problems.join("; ")}`,
-        );
-        if (tally.bad.length >= MOST_BAD) return tally;
-        await campaign.close();
-        campaign = await Campaign.create(options);
-      }
-      // A new memory now and then: its first victims meet empty pools and lists.
-      if (n % FRESH_EVERY === FRESH_EVERY - 1) {
-        await campaign.close();
-        campaign = await Campaign.create(options);
-      }
-      if (n % 100 === 99) process.send?.({ progress: 100 });
-    }
-    await campaign.close();
-  }
-  tally.reached = [...reached];
-  return tally;
+async function work(trees: CampaignTrees): Promise<void> {
+  process.on("message", (job: Job | "over") => {
+    if (job === "over") process.exit(0);
+    void (async () => {
+      const tally = await workShift({ trees, ...job });
+      process.send?.({ ...tally, theme: job.theme, reached: [...tally.reached] } satisfies Told);
+    })().catch((error: unknown) => {
+      const bad = [`theme ${job.theme}, seed ${job.seed}: ${String((error as Error).stack)}`];
+      process.send?.({ theme: job.theme, kills: 0, recovererKills: 0, missed: 0, bad, reached: [] } satisfies Told);
+    });
+  });
+  process.send?.("ready");
+}
+
+/** The histories of a run, themes in turn, every other one with company. */
+function jobsOf(themes: readonly string[], first: number, kills: number): Job[] {
+  const histories = Math.max(themes.length, Math.ceil(kills / KILLS_A_HISTORY));
+  const each = Math.ceil((kills * SPARE) / histories);
+  return Array.from({ length: histories }, (_, n) => ({
+    theme: themes[n % themes.length] as string,
+    seed: first + n,
+    peer: Math.floor(n / themes.length) % 2 === 1,
+    kills: each,
+  }));
 }
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      kills: { type: "string", default: "10800" },
+      kills: { type: "string", default: "10200" },
       seed: { type: "string", default: "1" },
       processes: { type: "string", default: "2" },
+      theme: { type: "string", multiple: true },
+      peer: { type: "boolean", default: false },
+      repeat: { type: "string" },
       list: { type: "boolean", default: false },
+      unreached: { type: "boolean", default: false },
     },
   });
   const kills = Number(values.kills);
-  const first = Number(values.seed);
-  const processes = Number(values.processes);
+  const seed = Number(values.seed);
+  const themes = values.theme ?? THEMES.map((theme) => theme.name);
+  for (const theme of themes) themeOf(theme);
   const name = `crash-${process.pid}`;
-  const trees = buildCrashTrees(name);
+  process.once("exit", () => rmSync(`build/${name}`, { recursive: true, force: true }));
+  const trees = buildCampaignTrees(name);
   if (values.list) {
     for (const point of trees.points)
       console.log(`${String(point.number).padStart(4)}  ${point.kind.padEnd(6)}  ${point.name}  (${point.file}:${point.line})`);
-    rmSync(`build/${name}`, { recursive: true, force: true });
     return;
   }
+  if (values.repeat !== undefined) {
+    const problems = await repeat({ trees, theme: themes[0] as string, seed, peer: values.peer }, parseKills(values.repeat));
+    for (const problem of problems) console.log(problem);
+    console.log(problems.length === 0 ? "nothing was wrong" : `${problems.length} wrong`);
+    process.exit(problems.length === 0 ? 0 : 1);
+  }
+  const jobs = jobsOf(themes, seed, kills);
+  console.log(
+    `crash: ${trees.points.length} points; ${jobs.length} histories of ${themes.join(", ")} (seeds ${seed} … ${seed + jobs.length - 1}); ` +
+      `about ${kills} kills, ${values.processes} processes, Node ${process.version}`,
+  );
   const started = performance.now();
-  const histories = Math.max(processes, Math.ceil(kills / 500));
-  const seeds = Array.from({ length: histories }, (_, n) => first + n);
-  console.log(
-    `crash: ${trees.points.length} points, ${histories} histories (seeds ${first} … ${first + histories - 1}), about ${kills} kills, ${processes} processes`,
+  const tallies = await distribute(jobs, trees, Number(values.processes), started);
+  process.exit(
+    tell(
+      trees,
+      tallies,
+      values.unreached || (kills >= 5000 && values.theme === undefined),
+      Math.round((performance.now() - started) / 1000),
+    ),
   );
-  let progress = 0;
-  const tallies = await Promise.all(
-    Array.from({ length: processes }, (_, p) => {
-      const share: Share = { trees, seeds: seeds.filter((_, n) => n % processes === p), kills: Math.ceil(kills / processes) };
-      return new Promise<Tally>((resolve, reject) => {
-        const child = fork(import.meta.filename, ["--share"], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-        child.send(share);
-        child.on("message", (message: { progress?: number; tally?: Tally }) => {
-          if (message.progress !== undefined) {
-            progress += message.progress;
-            if (progress % 1000 === 0) console.log(`crash: ${progress} kills after ${Math.round((performance.now() - started) / 1000)} s`);
+}
+
+/** Gives each process a job as soon as it has done one. */
+function distribute(jobs: readonly Job[], trees: CampaignTrees, processes: number, started: number): Promise<Told[]> {
+  const tallies: Told[] = [];
+  const queue = [...jobs];
+  let told = started;
+  let bad = 0;
+  const seconds = (): number => Math.round((performance.now() - started) / 1000);
+  const run = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const child = fork(import.meta.filename, ["--share"], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+      child.send(trees);
+      child.on("message", (message) => {
+        const tally = message as Told | "ready";
+        if (tally !== "ready") {
+          tallies.push(tally);
+          bad += tally.bad.length;
+          for (const line of tally.bad) console.log(`WRONG: ${line}`);
+          if (performance.now() - told > TELL_MS) {
+            told = performance.now();
+            console.log(`crash: ${tallies.reduce((sum, { kills }) => sum + kills, 0)} kills after ${seconds()} s`);
           }
-          if (message.tally !== undefined) resolve(message.tally);
-        });
-        child.on("exit", (code) => reject(new Error(`a process ended with ${String(code)} before its tally`)));
+        }
+        const job = bad < MOST_BAD ? queue.shift() : undefined;
+        const known = new Set(tallies.flatMap(({ reached }) => reached));
+        child.send(job === undefined ? "over" : { ...job, known: [...known] });
       });
-    }),
-  );
-  const sum = (field: "kills" | "recovererKills" | "missed"): number => tallies.reduce((total, tally) => total + tally[field], 0);
-  const bad = tallies.flatMap((tally) => tally.bad);
+      child.on("exit", (code) => (code === 0 ? resolve() : reject(new Error(`a process ended with ${String(code)}`))));
+    });
+  return Promise.all(Array.from({ length: processes }, run)).then(() => tallies);
+}
+
+/** @returns the exit code. */
+function tell(trees: CampaignTrees, tallies: readonly Told[], full: boolean, seconds: number): number {
+  const sum = (field: "kills" | "recovererKills" | "missed", of = tallies): number => of.reduce((total, tally) => total + tally[field], 0);
   const reached = new Set(tallies.flatMap((tally) => tally.reached));
-  const never = trees.points.filter((point) => !reached.has(point.number));
-  console.log(`points never passed by a history (${never.length}): ${never.map((point) => point.name).join(", ")}`);
+  for (const { name } of THEMES) {
+    const of = tallies.filter((tally) => tally.theme === name);
+    if (of.length === 0) continue;
+    const points = new Set(of.flatMap((tally) => tally.reached)).size;
+    console.log(
+      `  ${name.padEnd(10)} ${String(of.length).padStart(3)} histories  ${String(sum("kills", of)).padStart(6)} kills  ${String(sum("recovererKills", of)).padStart(5)} of the recoverer too  ${String(points).padStart(4)} points`,
+    );
+  }
+  tellUnreached(trees, reached, full);
+  const bad = tallies.flatMap((tally) => tally.bad);
+  const inTree = [...reached].filter((point) => point < trees.points.length).length;
   console.log(
-    `crash: ${sum("kills")} kills at ${reached.size} points, ${sum("recovererKills")} of the recoverer as well, ${sum("missed")} histories ended before their point, ${Math.round((performance.now() - started) / 1000)} s`,
+    `crash: ${sum("kills")} kills at ${inTree} of ${trees.points.length} points, ${sum("recovererKills")} of the recoverer as well, ` +
+      `${sum("missed")} histories ended before their point, ${seconds} s (${(sum("kills") / seconds).toFixed(1)} kills a second)`,
   );
   const count = (word: RegExp): number => bad.filter((line) => word.test(line)).length;
   console.log(`crash: ${count(/lost/)} lost, ${count(/twice|duplicat/)} duplicated, ${count(/stuck/)} stuck, ${bad.length} wrong in all`);
-  for (const line of bad) console.log(`  ${line}`);
-  rmSync(`build/${name}`, { recursive: true, force: true });
-  process.exit(bad.length === 0 ? 0 : 1);
+  return bad.length === 0 ? 0 : 1;
 }
 
-if (process.argv.includes("--share")) {
-  process.once("message", (share: Share) => {
-    void work(share).then((tally) => process.send?.({ tally }, () => process.exit(0)));
-  });
-} else {
-  void main();
+/** Where nobody was killed, and why: only a full run can say that it is not for lack of trying. */
+function tellUnreached(trees: CampaignTrees, reached: ReadonlySet<number>, full: boolean): void {
+  const never = trees.points.filter((point) => !reached.has(point.number));
+  const unknown = never.filter((point) => reasonFor(point.name) === null);
+  if (!full) {
+    console.log(`points at which nobody was killed: ${never.length}, of which ${never.length - unknown.length} cannot be reached`);
+    return;
+  }
+  for (const { reason } of UNREACHED) {
+    const points = never.filter((point) => reasonFor(point.name) === reason);
+    if (points.length > 0) console.log(`  ${points.length} never reached, ${reason}: ${points.map((point) => point.name).join(", ")}`);
+  }
+  if (unknown.length > 0)
+    console.log(
+      `  ${unknown.length} never reached, without a reason: ${unknown.map((point) => `${point.name} (${point.file}:${point.line})`).join(", ")}`,
+    );
+  const stale = trees.points.filter((point) => reached.has(point.number) && reasonFor(point.name) !== null);
+  if (stale.length > 0) console.log(`  listed as out of reach, and reached: ${stale.map((point) => point.name).join(", ")}`);
 }
+
+if (process.argv.includes("--share")) process.once("message", (trees: CampaignTrees) => void work(trees));
+else void main();

@@ -3,6 +3,7 @@
  * allocation in turn. Exit code 1 if anything was lost, duplicated or stuck.
  */
 import { rmSync } from "node:fs";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { buildCrashTrees } from "../crash/trees.ts";
 import { DENIALS, type DenialOutcome, denyEach, fillUp } from "./denials.ts";
@@ -28,7 +29,14 @@ async function main(): Promise<void> {
     told = performance.now();
     console.log(`storm: ${Math.round((told - started) / 1000)} s, ${line(tally)}`);
   };
-  const tally = await runStorm({ dist, seed, milliseconds: Number(values.minutes) * 60_000, workers: Number(values.workers), progress });
+  const tally = await runStorm({
+    dist,
+    folder: resolve(`build/${name}`),
+    seed,
+    milliseconds: Number(values.minutes) * 60_000,
+    workers: Number(values.workers),
+    progress,
+  });
   rmSync(`build/${name}`, { recursive: true, force: true });
   console.log(`storm: ${line(tally)}`);
   for (const [end, count] of Object.entries(tally.ends).sort(([a], [b]) => a.localeCompare(b)))

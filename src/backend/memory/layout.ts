@@ -168,7 +168,7 @@ export const SLOT_WAIT = 5;
 export const SLOT_SMR = 6;
 /** Intent frames in use, and the frames: what this worker has in its hands between two locks. Owner only; recovery. */
 export const SLOT_INTENT_DEPTH = 7;
-/** Where recovery stands: zone, then page it goes on with (it is idempotent; this only saves time). */
+/** Where recovery stands: who goes through the marks (its name; 0 = nobody yet), and the byte address it goes on at. */
 export const SLOT_RECOVERY_PHASE = 8;
 export const SLOT_RECOVERY_AT = 9;
 /** Locks found taken, locks waited for: contention, owner only. */
@@ -326,7 +326,7 @@ export const ZONE_FLAGS = 5;
 export const ZONE_HOOKS = 6;
 export const ZONE_HASH = 7;
 export const ZONE_POLICY = 8;
-/** Items were left for a worker that has the zone open. */
+/** Not 0: items were left for a worker that has the zone open; the name of one that is seeing to them. */
 export const ZONE_ORPHANS = 9;
 /** Bucket capacity now, and its bounds. Under the keg's lock. */
 export const ZONE_BUCKET_CAP = 10;

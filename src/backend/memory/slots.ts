@@ -82,9 +82,10 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
       const word = Atomics.load(i32, at + SLOT_STATE);
       if (stateOf(word) !== STATE_FREE) continue;
       const generation = stateGeneration(word);
+      // While it is still free: whoever dies between leaves nothing of the last tenant's to the next, such as its recoverer.
       i32[at + SLOT_ISSUER] = issuer;
-      if (Atomics.compareExchange(i32, at + SLOT_STATE, word, stateWord(generation, STATE_RESERVED)) !== word) continue;
       clear(at);
+      if (Atomics.compareExchange(i32, at + SLOT_STATE, word, stateWord(generation, STATE_RESERVED)) !== word) continue;
       return nameOf(slot, generation);
     }
     return 0;

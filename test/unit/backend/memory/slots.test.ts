@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
   GENERATION_MASK,
   SLOT_INTENT_DEPTH,
@@ -38,6 +38,28 @@ describe("the life of a slot", () => {
     slots.retire(name);
     expect(slots.state(1)).toBe(STATE_FREE);
     expect(slots.tenant(1)).toBe(nameOf(1, 1));
+  });
+
+  test("can be recovered when whoever reserves it dies as soon as it has, although its last recoverer lives", () => {
+    const { i32, slots } = makeSlots();
+    const recoverer = slots.reserve(0);
+    slots.adopt(recoverer);
+    const last = slots.reserve(recoverer);
+    slots.certify(last);
+    expect(slots.claim(last, recoverer)).toBe(true);
+    slots.retire(last);
+    const { compareExchange } = Atomics;
+    const reserved = stateWord(1, STATE_RESERVED);
+    const dies = vi.spyOn(Atomics, "compareExchange").mockImplementation(((view: Int32Array, at: number, from: number, to: number) => {
+      const found = compareExchange(view, at, from, to);
+      if (view === i32 && to === reserved) throw new Error("here it dies");
+      return found;
+    }) as never);
+    expect(() => slots.reserve(nameOf(4, 0))).toThrow("here it dies");
+    dies.mockRestore();
+    const child = slots.tenant(slotOf(last));
+    expect(slots.certify(child)).toBe(true);
+    expect(slots.claim(child, nameOf(3, 0))).toBe(true);
   });
 
   test("records who issued the ticket", () => {

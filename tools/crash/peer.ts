@@ -1,0 +1,65 @@
+/**
+ * The peer: a worker that lives on through a campaign and is at work on the same zones while victims die beside it, so that locks
+ * are contended and a dead holder's lock has somebody waiting for it. Frees all that it holds whenever the parent wants quiet.
+ */
+import type * as Library from "../../src/index.ts";
+import { giveAll } from "./basics.ts";
+import { ERRORS, Ledger, PAUSE, PAUSED } from "./ledger.ts";
+import { type Actor, type Theme, type Tree, generator } from "./theme.ts";
+import { themeOf } from "./themes/index.ts";
+
+export interface PeerOrders {
+  readonly theme: string;
+  readonly ticket: Library.Ticket;
+  readonly ledger: Int32Array;
+  readonly seed: number;
+}
+
+const EXPECTED: readonly (string | undefined)[] = ["ERR_UMA_BUSY", "ERR_VMEM_BUSY", "ERR_UMA_LIMIT", "ERR_UMA_EMPTY", "ERR_UMA_TIMEOUT"];
+
+export async function main(tree: Tree, _points: unknown, { theme: name, ticket, ledger, seed }: PeerOrders): Promise<void> {
+  const theme = themeOf(name);
+  const definitions = theme.definitions({ tree, violations: ledger, point: () => undefined });
+  const uma = tree.Uma.attach(ticket);
+  const actor: Actor = {
+    tree,
+    uma,
+    definitions,
+    zones: definitions.map((definition) => uma.open(definition)),
+    ledger: Ledger.make(definitions.length, false),
+    random: generator(seed),
+    who: 1,
+    crowd: [],
+    alone: false,
+    memo: new Map(),
+  };
+  const step = (): void | Promise<void> => (theme.peerStep === undefined ? theme.step(actor) : theme.peerStep(actor));
+  for (;;) {
+    if (Atomics.load(ledger, PAUSE) === 1) quiet(actor, theme, ledger);
+    try {
+      const waits = step();
+      if (waits !== undefined) await waits;
+      uma.poll();
+    } catch (error) {
+      if (EXPECTED.includes((error as { code?: string }).code)) continue;
+      Atomics.add(ledger, ERRORS, 1);
+      throw error;
+    }
+  }
+}
+
+/** Lets everything go, says so, and sleeps until the parent is done. */
+function quiet(a: Actor, theme: Theme, ledger: Int32Array): void {
+  theme.end?.(a);
+  for (const [z, zone] of a.zones.entries()) {
+    giveAll(a, z);
+    zone.reclaim();
+  }
+  // What a theme has opened beside them.
+  a.uma.reclaim("drain");
+  a.uma.poll();
+  Atomics.store(ledger, PAUSED, 1);
+  Atomics.notify(ledger, PAUSED);
+  while (Atomics.load(ledger, PAUSE) === 1) Atomics.wait(ledger, PAUSE, 1, 1000);
+  Atomics.store(ledger, PAUSED, 0);
+}

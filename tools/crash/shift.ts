@@ -1,0 +1,122 @@
+/**
+ * A shift: one history of one theme, and all kills planned for it, some to a memory.
+ *
+ * A memory serves for a few kills, so that victims also meet pools, lists and caches that others have used; a new one
+ * comes often enough that a failing kill can be repeated by what went before it in its memory, which is printed.
+ */
+import { Campaign, type CampaignOptions, type Kill, type Outcome } from "./campaign.ts";
+import { killsText, planKills, withRecoverers } from "./plan.ts";
+
+export interface ShiftOptions extends CampaignOptions {
+  readonly kills: number;
+  /** Points at which somebody was killed in other shifts. */
+  readonly known?: readonly number[];
+  /** Told of each kill; false ends the shift. */
+  readonly after?: (kill: Kill, outcome: Outcome) => boolean;
+}
+
+export interface ShiftTally {
+  kills: number;
+  recovererKills: number;
+  /** Histories that ended before their point. */
+  missed: number;
+  readonly bad: string[];
+  readonly reached: Set<number>;
+}
+
+const KILLS_A_MEMORY = 12;
+/** Recoveries that are watched, to know which points they pass. */
+const WATCHED_RECOVERIES = 6;
+const KILLS_A_WATCH = 8;
+const MOST_BAD = 5;
+
+/** The command that repeats some kills in a memory of their own. */
+export function repetition({ theme, seed, peer }: CampaignOptions, kills: readonly Kill[]): string {
+  return `npm run crash -- --theme ${theme} --seed ${seed}${peer === true ? " --peer" : ""} --repeat ${killsText(kills)}`;
+}
+
+export async function workShift(options: ShiftOptions): Promise<ShiftTally> {
+  const tally: ShiftTally = { kills: 0, recovererKills: 0, missed: 0, bad: [], reached: new Set() };
+  const crew = Campaign.crewFor(options);
+  let campaign = await Campaign.create(options, crew);
+  try {
+    const plan = await planOf(campaign, options);
+    let done: Kill[] = [];
+    for (const kill of plan) {
+      if (done.length === KILLS_A_MEMORY) {
+        await campaign.close();
+        campaign = await Campaign.create(options, crew);
+        done = [];
+      }
+      done.push(kill);
+      let outcome = await campaign.kill(kill);
+      if (!outcome.killed && outcome.problems.length === 0 && options.peer !== true) {
+        // The history took another turn in a used memory; in a new one it is the one that was counted.
+        tally.missed++;
+        await campaign.close();
+        campaign = await Campaign.create(options, crew);
+        done = [kill];
+        outcome = await campaign.kill(kill);
+      }
+      if (outcome.killed) tally.kills++;
+      else tally.missed++;
+      if (outcome.recovererKilled) tally.recovererKills++;
+      for (const point of outcome.at) tally.reached.add(point);
+      if (outcome.problems.length > 0) {
+        tally.bad.push(describe(campaign, options, done, outcome));
+        if (tally.bad.length >= MOST_BAD) break;
+        // What is wrong once stays wrong in this memory.
+        done = new Array<Kill>(KILLS_A_MEMORY).fill(kill);
+      }
+      if (options.after?.(kill, outcome) === false) break;
+    }
+  } finally {
+    await crew.dismiss();
+    await campaign.close();
+  }
+  return tally;
+}
+
+/** A history is watched through, then some recoveries of it; then it is known where to kill. */
+async function planOf(campaign: Campaign, { seed, kills, known }: ShiftOptions): Promise<Kill[]> {
+  const counts = await campaign.count();
+  const hits = counts.reduce((sum, count) => sum + count, 0);
+  const recovery = new Int32Array(counts.length);
+  for (let n = 0; n < Math.min(WATCHED_RECOVERIES, Math.ceil(kills / KILLS_A_WATCH)); n++) {
+    const watched = await campaign.countRecovery({
+      point: "any",
+      occurrence: 1 + Math.floor(((2 * n + 1) * hits) / (2 * WATCHED_RECOVERIES)),
+    });
+    for (const [point, count] of watched.entries()) recovery[point] = Math.max(recovery[point] ?? 0, count);
+  }
+  return withRecoverers(planKills(counts, seed, kills, new Set(known)), recovery, seed);
+}
+
+/** Makes some kills again, in one memory. @returns what was wrong. */
+export async function repeat(options: CampaignOptions, kills: readonly Kill[]): Promise<string[]> {
+  const crew = Campaign.crewFor(options);
+  const campaign = await Campaign.create(options, crew);
+  try {
+    for (const [n, kill] of kills.entries()) {
+      const outcome = await campaign.kill(kill);
+      const at = outcome.at.map((point) => campaign.nameOf(point)).join(", then ");
+      console.log(`${n + 1}. kill${outcome.killed ? ` at ${at}` : ": the history ended before its point"}`);
+      if (outcome.problems.length > 0) return outcome.problems;
+    }
+    return [];
+  } finally {
+    await crew.dismiss();
+    await campaign.close();
+  }
+}
+
+function describe(campaign: Campaign, options: CampaignOptions, done: readonly Kill[], outcome: Outcome): string {
+  const kill = done.at(-1) as Kill;
+  const recoverer = kill.recoverer;
+  const second = recoverer === undefined ? "" : `, recoverer at ${campaign.nameOf(recoverer.point)}, pass ${recoverer.occurrence}`;
+  return [
+    `theme ${options.theme}, seed ${options.seed}: ${campaign.nameOf(kill.point)}, pass ${kill.occurrence}${second}`,
+    ...outcome.problems.slice(0, 8).map((problem) => `    ${problem}`),
+    `    repeat with: ${repetition(options, done)}`,
+  ].join("\n");
+}

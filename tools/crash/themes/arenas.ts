@@ -1,0 +1,244 @@
+/**
+ * Arenas: pages from the heap, leaves of sixteen bytes from the pages, identifiers beside them, spans that are added, arenas that
+ * come and go. What a victim surely had is there after its death, and nothing that it surely had not.
+ */
+import type * as Library from "../../../src/index.ts";
+import { type Actor, type Say, type Theme, allowing } from "../theme.ts";
+
+/** Arenas by their place in the ledger; those with quantum caches, and one on functions of the user's, behind the others. */
+const NAMES = ["crash leaf", "crash ids", "crash pages", "crash small", "crash cached", "crash user"] as const;
+const CACHED = 4;
+/** Ranges in the ledger's own words: arena + 1 (negative: it is being freed), start, size. OPEN: arena + 1 of one that may be coming. */
+const OPEN = 0;
+const FIRST = 4;
+const WORDS = 3;
+const RANGES = 120;
+const X = 64;
+const REFUSED = ["ERR_VMEM_NOSPACE", "ERR_VMEM_NOID", "ERR_UMA_TIMEOUT"];
+
+export const arenasTheme: Theme = {
+  name: "arenas",
+  steps: 60,
+
+  definitions() {
+    return [];
+  },
+
+  step(a) {
+    const action = a.random(100);
+    if (action < 45) for (let n = 0; n < 6; n++) take(a);
+    else if (action < 75) for (let n = 0; n < 6; n++) give(a, a.random(RANGES));
+    else if (action < 82) for (let n = 0; n < RANGES; n++) take(a);
+    else if (action < 89) for (let n = 0; n < RANGES; n++) give(a, n);
+    else if (action < 93) passing(a);
+    else if (action < 96) arenasOf(a)[a.random(NAMES.length)]?.reap();
+    else if (action < 98) waits(a);
+    else looks(a);
+  },
+
+  end(a) {
+    for (let n = 0; n < RANGES; n++) give(a, n);
+  },
+
+  account(parent, say) {
+    judge(parent, say);
+  },
+
+  settle(parent, say) {
+    empty(parent, say);
+  },
+
+  // The zones of the quantum caches: what may be in them is looked at with their arena.
+  keeps: (zone) => zone.startsWith("vmem crash"),
+};
+
+function arenasOf(a: Actor): Library.Uma["arenas"]["heap"][] {
+  let all = a.memo.get("arenas") as Library.Uma["arenas"]["heap"][] | undefined;
+  if (all !== undefined && all.every((arena) => !arena.isDestroyed())) return all;
+  const { arenas } = a.uma;
+  const pages = arenas.create("crash pages", { quantum: 4096, source: arenas.heap, importMin: 3 * 4096 });
+  const leaf = arenas.create("crash leaf", { quantum: 16, source: pages });
+  const ids = arenas.create("crash ids", { span: { start: 1000, size: 400 }, identifiers: true });
+  const small = arenas.create("crash small", { source: leaf, limit: 4096 });
+  const cached = arenas.create("crash cached", { quantum: 4096, source: arenas.heap, qcacheMax: 4 * 4096 });
+  const user = arenas.create("crash user", { quantum: 8, import: (size) => next(a, size), release: () => undefined });
+  all = [leaf, ids, pages, small, cached, user];
+  a.memo.set("arenas", all);
+  return all;
+}
+
+/** What is lost in functions of the user's is the user's to find: each import is of integers that nobody has had. */
+function next(a: Actor, size: number): number {
+  const start = (a.memo.get("next") as number | undefined) ?? a.random(500_000) * 4096;
+  a.memo.set("next", start + size);
+  return start;
+}
+
+function wordOf(n: number): number {
+  return FIRST + n * WORDS;
+}
+
+function take(a: Actor): void {
+  const { extra } = a.ledger;
+  let n = a.random(RANGES);
+  for (let tries = 0; tries < RANGES && extra[wordOf(n)] !== 0; tries++) n = (n + 1) % RANGES;
+  const at = wordOf(n);
+  if (extra[at] !== 0) return;
+  const kind = a.random(NAMES.length);
+  const arena = arenasOf(a)[kind];
+  if (arena === undefined) return;
+  const size = arena.quantum * (1 + a.random(6));
+  const x = a.random(3) === 0;
+  extra[OPEN] = kind + 1;
+  const start = x
+    ? arena.tryXalloc(size, { align: arena.quantum * 4, min: a.random(3) * arena.quantum * 8, nocross: a.random(2) * arena.quantum * 64 })
+    : arena.tryAlloc(size, { policy: (["instant", "best", "first", "next"] as const)[a.random(4)] ?? "instant" });
+  if (start >= 0) {
+    extra[at + 1] = start;
+    extra[at + 2] = size;
+    extra[at] = kind + 1 + (x ? X : 0);
+  }
+  extra[OPEN] = 0;
+}
+
+function give(a: Actor, n: number): void {
+  const { extra } = a.ledger;
+  const at = wordOf(n);
+  const kind = extra[at] ?? 0;
+  if (kind <= 0) return;
+  const arena = arenasOf(a)[(kind & (X - 1)) - 1];
+  extra[at] = -kind;
+  if (kind >= X) arena?.xfree(extra[at + 1] ?? 0, extra[at + 2] ?? 0);
+  else arena?.free(extra[at + 1] ?? 0, extra[at + 2] ?? 0);
+  extra[at] = 0;
+}
+
+/** An arena that lives for a moment, and spans that are added to it. */
+function passing(a: Actor): void {
+  const [, , pages] = arenasOf(a);
+  if (pages === undefined) return;
+  const arena = a.uma.arenas.create(`crash passing ${a.who}`, { source: pages });
+  arena.tryAlloc(5000);
+  arena.destroy({ force: true });
+  const spans = a.uma.arenas.create(`crash spans ${a.who}`, {});
+  for (let n = 0; n < 5; n++) spans.add(n * 1000, 900);
+  for (let n = 0; n < 8; n++) spans.tryAlloc(100 + n * 90, { policy: "best" });
+  spans.destroy({ force: true });
+  a.uma.arenas.heap.reap();
+}
+
+/** Questions, and settings that change. */
+function looks(a: Actor): void {
+  const [leaf, ids, , small] = arenasOf(a);
+  ids?.contains(1000, 5);
+  small?.setLimit(4096 + a.random(2) * 4096);
+  leaf?.setReclaim(() => undefined);
+  leaf?.tryAlloc(400_000_000);
+  small?.tryAlloc(100_000);
+}
+
+/** Waits for what is not there. */
+function waits(a: Actor): void {
+  const [, ids] = arenasOf(a);
+  if (ids === undefined) return;
+  allowing(REFUSED, () => {
+    const start = ids.allocWait(300, { timeout: 2 });
+    ids.free(start, 300);
+  });
+}
+
+interface Range {
+  readonly start: number;
+  readonly size: number;
+}
+
+/** What is allocated in an arena and was not imported by another one, whose first segment would begin there. */
+function allocatedIn(a: Actor, arena: Library.Uma["arenas"]["heap"]): Range[] {
+  const { arenas } = a.uma;
+  const imported = new Set<number>();
+  for (const name of arenas.list()) {
+    const other = arenas.open(name);
+    if (other.source?.name === arena.name) other.walk(({ start }) => void imported.add(start), { snapshot: true });
+  }
+  const found: Range[] = [];
+  arena.walk(({ start, size }) => void (imported.has(start) || found.push({ start, size })), { which: "alloc", snapshot: true });
+  return found;
+}
+
+function judge(parent: Actor, say: Say): void {
+  const { extra } = parent.ledger;
+  const coming = extra[OPEN] ?? 0;
+  for (const [kind, arena] of arenasOf(parent).entries()) {
+    // Of its pieces only the caches know; whether they are there shows when they are freed.
+    if (kind === CACHED) continue;
+    const allocated = allocatedIn(parent, arena);
+    const have = new Set(allocated.map(({ start }) => start));
+    const may = new Set<number>();
+    for (let n = 0; n < RANGES; n++) {
+      const word = extra[wordOf(n)] ?? 0;
+      if ((Math.abs(word) & (X - 1)) !== kind + 1) continue;
+      const start = extra[wordOf(n) + 1] ?? 0;
+      may.add(start);
+      if (word > 0 && !have.has(start)) say(`lost: ${start} of arena "${arena.name}" was the victim's and is free`);
+    }
+    const strange = allocated.filter(({ start }) => !may.has(start)).length;
+    if (strange > (coming === kind + 1 ? 1 : 0)) say(`lost: arena "${arena.name}" has ${strange} ranges that nobody knows`);
+  }
+}
+
+/** Frees what a victim had: the leaves first, so that what they had imported goes back to their sources. */
+function empty(parent: Actor, say: Say): void {
+  const { arenas } = parent.uma;
+  emptyCached(parent, say);
+  const brief = parent.crowd.flatMap((who) => [`crash passing ${who}`, `crash spans ${who}`]);
+  for (const name of [
+    ...brief,
+
+    "crash user",
+    "crash cached",
+    "crash small",
+    "crash leaf",
+    "crash ids",
+    "crash pages",
+  ]) {
+    if (!arenas.list().includes(name)) continue;
+    const arena = arenas.open(name);
+    const left: { start: number; size: number; state: string }[] = [];
+    arena.walk((segment) => void left.push(segment), { which: "alloc", snapshot: true });
+    for (const { start, size, state } of left) {
+      if (state === "xalloc") arena.xfree(start, size);
+      else if (state === "alloc") arena.free(start, size);
+    }
+    // What a worker that died had freed last may have left a span empty.
+    arena.reap();
+    // A piece that was just coming or going may still be out, the peer's caches hold runs, and of many workers no ledger is left.
+    const forgiven = name === "crash cached" && (parent.memo.get("pieces") !== 0 || !parent.alone || parent.crowd.length > 1);
+    if (!forgiven && arena.size("alloc") !== 0) say(`lost: arena "${name}" keeps ${arena.size("alloc")} integers`);
+    if (!forgiven && arena.source !== null && arena.size("total") !== 0)
+      say(`lost: arena "${name}" keeps ${arena.size("total")} imported integers`);
+    for (const problem of arena.verify()) say(`arena "${name}": ${problem}`);
+    if (parent.alone || brief.includes(name)) arena.destroy({ force: name === "crash user" || name === "crash cached" });
+  }
+}
+
+/** Frees the pieces of quantum caches that the victim surely had, which must be there, and tries those that it may have had. */
+function emptyCached(parent: Actor, say: Say): void {
+  const { extra } = parent.ledger;
+  const arena = arenasOf(parent)[CACHED];
+  let doubtful = extra[OPEN] === CACHED + 1 ? 1 : 0;
+  for (let n = 0; n < RANGES; n++) {
+    const word = extra[wordOf(n)] ?? 0;
+    if ((Math.abs(word) & (X - 1)) !== CACHED + 1 || arena === undefined) continue;
+    const start = extra[wordOf(n) + 1] ?? 0;
+    const size = extra[wordOf(n) + 2] ?? 0;
+    if (word < 0) doubtful++;
+    const freed = allowing(["ERR_VMEM_UNKNOWN", "ERR_VMEM_KIND", "ERR_VMEM_SIZE"], () => {
+      if (Math.abs(word) >= X) arena.xfree(start, size);
+      else arena.free(start, size);
+      return true;
+    });
+    if (freed !== true && word > 0) say(`lost: ${start} of arena "${arena.name}" was the victim's and is free`);
+    extra[wordOf(n)] = 0;
+  }
+  parent.memo.set("pieces", doubtful);
+}
