@@ -2,7 +2,10 @@
 import type * as Library from "../../../src/index.ts";
 import { type Actor, type Theme } from "../theme.ts";
 
-/** Addresses in the ledger's own words; −address while the area is being taken away. OPEN: areas that may be coming. */
+/**
+ * Addresses, which are no int32, in the ledger's own words; −address while the area is being taken away. OPEN: areas that may be
+ * coming.
+ */
 const OPEN = 0;
 const FIRST = 1;
 const PLACES = 12;
@@ -18,7 +21,7 @@ export const areasTheme: Theme = {
 
   step(a) {
     const vm = areasOf(a);
-    const { extra } = a.ledger;
+    const extra = wordsOf(a);
     const at = FIRST + a.random(PLACES);
     if ((extra[at] ?? 0) > 0) return remove(a, at);
     if (extra[at] !== 0) return;
@@ -32,7 +35,7 @@ export const areasTheme: Theme = {
   },
 
   account(parent, say) {
-    const { extra } = parent.ledger;
+    const extra = wordsOf(parent);
     const have = new Set(Array.from(areasOf(parent).info(), ({ address }) => address));
     const words = Array.from(extra.subarray(FIRST, FIRST + PLACES));
     for (const p of words) if (p > 0 && !have.has(p)) say(`lost: the area at ${p} was the victim's and is not mapped`);
@@ -48,6 +51,11 @@ export const areasTheme: Theme = {
   },
 };
 
+function wordsOf({ ledger }: Actor): Float64Array {
+  const { buffer, byteOffset } = ledger.extra;
+  return new Float64Array(buffer, (byteOffset + 7) & ~7, FIRST + PLACES);
+}
+
 function areasOf(a: Actor): Library.Vmalloc {
   let vm = a.memo.get("areas") as Library.Vmalloc | undefined;
   if (vm === undefined) a.memo.set("areas", (vm = a.tree.openVmalloc(a.uma, { bytes: 2 ** 22, warnBytes: 0 })));
@@ -55,7 +63,7 @@ function areasOf(a: Actor): Library.Vmalloc {
 }
 
 function remove(a: Actor, at: number): void {
-  const { extra } = a.ledger;
+  const extra = wordsOf(a);
   const p = extra[at] ?? 0;
   if (p <= 0) return;
   extra[at] = -p;
