@@ -102,7 +102,7 @@ export function createBulk(core: Core): Bulk {
     // The sum's sign: a call that was heard, or the counter's carry.
     if ((count | 0) !== count || (sp & BUCKET_MASK) - BUCKET_EMPTY < count || (allocs | (allocs + count)) < 0 || count > into.length)
       return false;
-    if (!z.checks || into.constructor !== Int32Array) return takeRun(z, into, 0, count) === count;
+    if (!z.checks || !(into instanceof Int32Array)) return takeRun(z, into, 0, count) === count;
     runs.takeOut(into, sp, count, z.shift);
     i32[line + LINE_SP] = sp - count;
     i32[line + LINE_ALLOCS] = allocs + count;
@@ -168,7 +168,7 @@ export function createBulk(core: Core): Bulk {
       (count | 0) !== count ||
       (i32[line + LINE_SP] & BUCKET_MASK) + count > i32[line + LINE_TOP] ||
       count > items.length ||
-      items.constructor !== Int32Array
+      !(items instanceof Int32Array)
     )
       return false;
     const done = runs.putBack(z, items, count);

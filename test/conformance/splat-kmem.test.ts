@@ -22,7 +22,7 @@ function finish(uma: Uma): void {
 test.each([false, true])("kmem_alloc and kmem_zalloc (zeroed: %s): ten of each doubling of the size, each its own memory", (zero) => {
   const uma = Uma.create({ bytes: 32 * MIB, workers: 2 });
   const { u8 } = uma.views;
-  for (let size = 4096; size <= 256 * 1024; size *= 2) {
+  for (let size = 16; size <= 256 * 1024; size *= 2) {
     const z = uma.open(defineZone(`alloc ${size}`, { size, zero }));
     for (let round = 0; round < 2; round++) {
       const items = Array.from({ length: 10 }, () => z.alloc());
@@ -119,5 +119,39 @@ test("slab_overcommit: four times the memory, each cache making room for the nex
     }
     for (const item of items) z.free(item);
   }
+  finish(uma);
+});
+
+test("vmem_size: what is in use and what is free add up to the same before, during and after", () => {
+  const uma = Uma.create({ bytes: 16 * MIB, workers: 2 });
+  const whole = (): number => {
+    const { heapInUse, heapFree } = uma.stats();
+    return heapInUse + heapFree;
+  };
+  const before = whole();
+  const { heapInUse } = uma.stats();
+  const z = uma.open(defineZone("conserved", { size: 8000 }));
+  const items = Array.from({ length: 500 }, () => z.alloc());
+  expect(uma.stats().heapInUse).toBeGreaterThanOrEqual(500 * 8000);
+  expect(whole()).toBe(before);
+  for (const item of items) z.free(item);
+  z.destroy();
+  expect(whole()).toBe(before);
+  expect(uma.stats().heapInUse - heapInUse).toBeLessThan(500 * 800);
+  finish(uma);
+});
+
+test("slab_reclaim: three slabs of four are emptied, and given back at the first reclaim, the fourth kept whole", () => {
+  const uma = Uma.create({ bytes: 64 * MIB, workers: 2 });
+  const z = uma.open(defineZone("quarter", { size: 256 }));
+  const items = Array.from({ length: 65_536 }, () => z.alloc());
+  const { slabs } = z.stats();
+  const perSlab = items.length / slabs;
+  items.sort((a, b) => a - b);
+  const kept = items.filter((_, n) => Math.floor(n / perSlab) % 4 === 3);
+  for (const [n, item] of items.entries()) if (Math.floor(n / perSlab) % 4 !== 3) z.free(item);
+  expect(z.reclaim("drain").slabs).toBe(slabs - Math.ceil(kept.length / perSlab));
+  expect(z.stats()).toMatchObject({ used: kept.length, slabs: Math.ceil(kept.length / perSlab) });
+  for (const item of kept) z.free(item);
   finish(uma);
 });

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { Uma, type Zone, defineZone } from "../../../src/index.ts";
 import { SB_RELIEF, SB_TICK } from "../../../src/backend/memory/layout.ts";
 import { hire } from "../../fixtures/crew.ts";
-import { plain } from "../../fixtures/feature-zones.ts";
+import { large, plain } from "../../fixtures/feature-zones.ts";
 
 const MIB = 2 ** 20;
 const coded = (code: string): unknown => expect.objectContaining({ code });
@@ -116,6 +116,39 @@ test("buckets that grew under contention shrink when it is quiet, not below wher
   expect(after).toBeLessThan(start + 20);
   for (let n = 0; n < 30; n++) tick(uma);
   expect(z.stats().bucketSize).toBe(start);
+  finish(uma);
+});
+
+test("each trim makes the zone's buckets smaller by one item, each drain-cpu half the way to where they began", () => {
+  const uma = makeUma();
+  const z = uma.open(defineZone("narrowed", { size: 1024 }));
+  const start = z.stats().bucketSize;
+  uma.core.floor.cells.i32[z.zone + 10] = start + 20;
+  z.reclaim("trim");
+  expect(z.stats().bucketSize).toBe(start + 19);
+  z.reclaim("drain-cpu");
+  expect(z.stats().bucketSize).toBe(start + 9);
+  for (let n = 0; n < 20; n++) z.reclaim("trim");
+  expect(z.stats().bucketSize).toBe(start);
+  finish(uma);
+});
+
+test("buckets grow while workers meet at the depot, and shrink to where they began when nobody does", async () => {
+  const uma = makeUma();
+  const z = uma.open(large);
+  const start = z.stats().bucketSize;
+  const hands = await Promise.all([1, 2, 3].map(() => hire(uma, "large")));
+  for (let round = 0; round < 50 && z.stats().bucketSize === start; round++) {
+    await Promise.all(hands.map((hand) => hand.tell({ op: "churn", count: 200 })));
+  }
+  const grown = z.stats();
+  expect(grown.bucketSize).toBeGreaterThan(start);
+  expect(grown.contentions).toBeGreaterThan(0);
+  expect(grown.exchanges).toBeGreaterThan(grown.contentions);
+  for (let n = grown.bucketSize; n >= start; n--) tick(uma);
+  tick(uma);
+  expect(z.stats().bucketSize).toBe(start);
+  for (const hand of hands) await hand.kill();
   finish(uma);
 });
 
