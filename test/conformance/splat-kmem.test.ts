@@ -137,7 +137,8 @@ test("vmem_size: what is in use and what is free add up to the same before, duri
   for (const item of items) z.free(item);
   z.destroy();
   expect(whole()).toBe(before);
-  expect(uma.stats().heapInUse - heapInUse).toBeLessThan(500 * 800);
+  // The arena's tags and tables, the slab headers and one bucket stay.
+  expect(uma.stats().heapInUse - heapInUse).toBeLessThan(500 * 8000 * 0.15);
   finish(uma);
 });
 
