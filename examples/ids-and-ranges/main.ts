@@ -4,7 +4,8 @@
  *   npm run example:ids
  *
  * Ports are identifiers of this thread. The atlas lies in a shared memory, so that every worker could hand out rows of it; sprites
- * import strips of 64 rows from it, and a strip goes back as soon as the last sprite in it is gone.
+ * import strips of 64 rows from it, and a strip goes back as soon as the last sprite in it is gone. Session numbers are shared as well,
+ * and cached by each worker.
  */
 import { Uma } from "../../src/index.ts";
 import { type Arena, UmaError, createArena, createIdSpace } from "../../src/backend/vmem/index.ts";
@@ -50,4 +51,19 @@ const again = createArena(uma, "sprites", { quantum: 8, source: atlas });
 console.log(`row ${hero + 20} belongs to ${JSON.stringify(again.whatis(hero + 20))}`);
 const { size, count } = again.destroy({ force: true });
 console.log(`destroyed with ${size} rows in ${count} sprite left over; the atlas has all its ${atlas.size("free")} rows again`);
+
+// Session numbers for all workers. One at a time they come from each worker's own cache, which takes them from the arena in runs.
+const sessions = createArena(uma, "sessions", { identifiers: true, qcacheMax: 1, span: { start: 1, size: 100_000 } });
+const open = Array.from({ length: 1000 }, () => sessions.alloc(1));
+console.log(`\n${open.length} sessions, from ${sessions.stats().alloc} runs of the arena`);
+for (const session of open) sessions.free(session, 1);
+try {
+  sessions.free(open[0] as number, 1);
+} catch (error) {
+  if (!(error instanceof UmaError)) throw error;
+  console.log(`freed twice: ${error.code}`);
+}
+sessions.reap();
+console.log(`all closed, and ${sessions.size("alloc")} of ${sessions.size("total")} still taken`);
+
 console.log(uma.verify().ok ? "\nall invariants hold" : uma.verify().problems.join("\n"));

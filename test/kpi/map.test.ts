@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { Uma } from "../../src/index.ts";
 import * as freebsdMalloc from "../../src/kpi/freebsd-malloc.ts";
+import * as freebsdVmem from "../../src/kpi/freebsd-vmem.ts";
+import * as illumos from "../../src/kpi/illumos.ts";
 import * as linux from "../../src/kpi/linux.ts";
 import * as spl from "../../src/kpi/spl.ts";
 
@@ -22,6 +24,8 @@ function typesOf(file: string): string[] {
 }
 
 describe.each([
+  ["illumos.ts", illumos, (): object => ({})],
+  ["freebsd-vmem.ts", freebsdVmem, (): object => ({})],
   ["freebsd-malloc.ts", freebsdMalloc, (uma: Uma): object => freebsdMalloc.createFreebsdMalloc(uma)],
   ["linux.ts", linux, (uma: Uma): object => linux.createLinux(uma)],
   ["spl.ts", spl, (uma: Uma): object => spl.createSpl(uma)],
