@@ -185,7 +185,7 @@ const slow: readonly Mutant[] = [
     file: "src/uma/items.ts",
     find: "if (seen !== MARK_ORPHAN)\n                break;",
     replace: "break;",
-    expectCaughtBy: orphan.name,
+    expectCaughtBy: waiter.name,
   },
   {
     name: "the bucket's owner stays the depot",
@@ -218,8 +218,8 @@ const slow: readonly Mutant[] = [
   {
     name: "the intent is cleared before the pages are back",
     file: "src/backend/vmem/heap.ts",
-    find: "function free(address, intent) {\n",
-    replace: "function free(address, intent) {\n        if (intent !== 0)\n            i32[intent] = 0;\n",
+    find: "function free(address, intent, patience = patienceMs) {\n",
+    replace: "function free(address, intent, patience = patienceMs) {\n        if (intent !== 0)\n            i32[intent] = 0;\n",
     expectCaughtBy: fini.name,
   },
   {
@@ -315,14 +315,14 @@ const slow: readonly Mutant[] = [
     file: "src/uma/recovery.ts",
     find: "sweepWaits(at) !== OK ||",
     replace: "",
-    expectCaughtBy: bounded.name,
+    expectCaughtBy: waiter.name,
   },
   {
     name: "a bucket is filled beyond the limit",
     file: "src/uma/cache.ts",
     find: "if (headroom(zone) <= 0)\n                    return failed(LIMIT);",
     replace: "",
-    expectCaughtBy: model.name,
+    expectCaughtBy: bounded.name,
   },
   {
     name: "a reader inside its section is not waited for",
@@ -388,6 +388,13 @@ const slow: readonly Mutant[] = [
     replace:
       "let page = -1;\n        let delta = 0;\n        i32[line + LINE_SP] = sp - run;\n        for (let n = 0; n < run; n++) {\n            const p = i32[sp - n];\n            into[at + n] = p;",
     expectCaughtBy: bulk.name,
+  },
+  {
+    name: "a bulk allocation that was given up stays counted",
+    file: "src/uma/bulk.ts",
+    find: "if (allocs >= count)\n",
+    replace: "if (false)\n",
+    expectCaughtBy: model.name,
   },
   {
     name: "a free of a free item is taken",
