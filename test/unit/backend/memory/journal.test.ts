@@ -56,6 +56,21 @@ describe("a transaction", () => {
     expect(i32[free]).toBe(33);
   });
 
+  test("whose words were noted beforehand is open from the store of its count on, and undone whole from then", () => {
+    const { journal, i32, free, slotWord } = makeJournal();
+    [i32[free], i32[free + 1]] = [5, 6];
+    journal.note(0, free);
+    journal.note(1, free + 1);
+    journal.undo(slotWord);
+    expect([i32[free], i32[free + 1]]).toEqual([5, 6]);
+    journal.note(0, free);
+    journal.note(1, free + 1);
+    i32[slotWord + SLOT_JOURNAL_COUNT] = 2;
+    i32[free] = 50;
+    journal.undo(slotWord);
+    expect([i32[free], i32[free + 1], i32[slotWord + SLOT_JOURNAL_COUNT]]).toEqual([5, 6, 0]);
+  });
+
   test("can be undone by another worker, who knows only the slot", () => {
     const { tenant, cells, geometry } = layGround();
     const [dead, other] = [tenant(), tenant()];
