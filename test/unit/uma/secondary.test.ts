@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { type SecondaryOptions, type Uma, type Zone, defineSecondary, defineZone, umaTree } from "../../../src/index.ts";
+import { KEG_REFS, ZONE_INDEX, ZONE_ITEMS } from "../../../src/backend/memory/layout.ts";
 import { GatePrimary, gateOptions } from "../../fixtures/gate-zones.ts";
 import { startWorker } from "../../fixtures/workers.ts";
 import { expectSound, give, makeUma, secondWorker, take } from "../../fixtures/zones.ts";
@@ -283,6 +284,30 @@ for (const [hook, at] of [
     expect(primary.stats().slabs).toBe(0);
   });
 }
+
+test("verify sees a zone byte, a count of zones or a count of items that is wrong", () => {
+  const { mbufs, packets } = setUp();
+  const { i32, u8 } = uma.core.floor.cells;
+  const item = packets.alloc();
+  mbufs.free(mbufs.alloc());
+  const mark = uma.core.slabs.markOf(item, packets.shift);
+  const cached = uma.core.slabs.markOf(mbufs.alloc(), mbufs.shift);
+  for (const [damage, complaint] of [
+    [() => (u8[mark + packets.zoneAt] ^= 1), /marks against items out/],
+    [() => (u8[cached + packets.zoneAt] ^= 1), /marks against items out/],
+    [() => (i32[mbufs.keg + KEG_REFS] ^= 4), /zones are on the keg/],
+    [() => (i32[packets.zone + ZONE_INDEX] ^= 2), /names another one/],
+    [() => (i32[packets.zone + ZONE_ITEMS] ^= 1024), /items out of the keg/],
+  ] as const) {
+    damage();
+    expect(uma.verify().problems.join("; ")).toMatch(complaint);
+    // Each of them undoes itself.
+    damage();
+    expectSound(uma);
+  }
+  give(mbufs, mbufs.owned());
+  packets.free(item);
+});
 
 test("a zone says whether it may have secondaries, and all threads must agree on whose a secondary is", async () => {
   uma = makeUma();
