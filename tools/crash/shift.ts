@@ -5,7 +5,7 @@
  * comes often enough that a failing kill can be repeated by what went before it in its memory, which is printed.
  */
 import { Campaign, type CampaignOptions, type Kill, type Outcome } from "./campaign.ts";
-import { killsText, planKills, withRecoverers } from "./plan.ts";
+import { killsText, planKills, thin, withRecoverers } from "./plan.ts";
 
 export interface ShiftOptions extends CampaignOptions {
   readonly kills: number;
@@ -26,8 +26,10 @@ export interface ShiftTally {
 
 const KILLS_A_MEMORY = 12;
 /** Recoveries that are watched, to know which points they pass. */
-const WATCHED_RECOVERIES = 6;
+const WATCHED_RECOVERIES = 16;
 const KILLS_A_WATCH = 8;
+/** Kills of a recoverer that are planned for what one watched recovery was seen to pass. */
+const SECOND_DEATHS = 8;
 const MOST_BAD = 5;
 
 /** The command that repeats some kills in a memory of their own. */
@@ -77,19 +79,27 @@ export async function workShift(options: ShiftOptions): Promise<ShiftTally> {
   return tally;
 }
 
-/** A history is watched through, then some recoveries of it; then it is known where to kill. */
+/** A history is watched through, then some recoveries of it; then it is known where to kill whom. */
 async function planOf(campaign: Campaign, { seed, kills, known }: ShiftOptions): Promise<Kill[]> {
   const counts = await campaign.count();
-  const hits = counts.reduce((sum, count) => sum + count, 0);
+  const reached = new Set(known);
+  const plan = planKills(counts, seed, kills, reached);
+  const watches = Math.min(WATCHED_RECOVERIES, Math.ceil(kills / KILLS_A_WATCH));
   const recovery = new Int32Array(counts.length);
-  for (let n = 0; n < Math.min(WATCHED_RECOVERIES, Math.ceil(kills / KILLS_A_WATCH)); n++) {
-    const watched = await campaign.countRecovery({
-      point: "any",
-      occurrence: 1 + Math.floor(((2 * n + 1) * hits) / (2 * WATCHED_RECOVERIES)),
-    });
-    for (const [point, count] of watched.entries()) recovery[point] = Math.max(recovery[point] ?? 0, count);
+  const seconds: Kill[] = [];
+  for (const kill of thin(plan, watches)) {
+    const watched = await campaign.countRecovery(kill);
+    const fresh: number[] = [];
+    for (const [point, count] of watched.entries()) {
+      recovery[point] = Math.max(recovery[point] ?? 0, count);
+      if (count > 0 && !reached.has(point)) fresh.push(point);
+    }
+    for (const point of fresh.slice(0, SECOND_DEATHS)) {
+      reached.add(point);
+      seconds.push({ ...kill, recoverer: { point, occurrence: 1 } });
+    }
   }
-  return withRecoverers(planKills(counts, seed, kills, new Set(known)), recovery, seed);
+  return [...seconds, ...withRecoverers(plan.slice(seconds.length), recovery, seed)];
 }
 
 /** Makes some kills again, in one memory. @returns what was wrong. */

@@ -4,6 +4,7 @@ import { areasTheme } from "./areas.ts";
 import { arenasTheme } from "./arenas.ts";
 import { birthsTheme } from "./births.ts";
 import { bulkTheme } from "./bulk.ts";
+import { contentionTheme } from "./contention.ts";
 import { derivedTheme } from "./derived.ts";
 import { limitsTheme } from "./limits.ts";
 import { mallocTheme } from "./malloc.ts";
@@ -26,6 +27,7 @@ export const THEMES: readonly Theme[] = [
   birthsTheme,
   derivedTheme,
   areasTheme,
+  contentionTheme,
 ];
 
 export function themeOf(name: string): Theme {
