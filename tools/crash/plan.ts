@@ -25,8 +25,8 @@ export function planKills(counts: Int32Array, seed: number, most: number, known:
       chosen.add(n === 0 ? 1 : n === 1 ? Math.ceil(hits * LATE) : 1 + random(hits));
     for (const occurrence of chosen) (known.has(point) ? others : fresh).push({ point, occurrence });
   }
-  const sure = thin(fresh, most);
-  return shuffled([...sure, ...thin(shuffled(others, random), most - sure.length)], random);
+  const sure = shuffled(thin(fresh, most), random);
+  return [...sure, ...thin(shuffled(others, random), most - sure.length)];
 }
 
 /**

@@ -94,12 +94,13 @@ async function planOf(campaign: Campaign, { seed, kills, known }: ShiftOptions):
       recovery[point] = Math.max(recovery[point] ?? 0, count);
       if (count > 0 && !reached.has(point)) fresh.push(point);
     }
-    for (const point of fresh.slice(0, SECOND_DEATHS)) {
+    for (const point of seconds.length * 4 < kills ? fresh.slice(0, SECOND_DEATHS) : []) {
       reached.add(point);
       seconds.push({ ...kill, recoverer: { point, occurrence: 1 } });
     }
   }
-  return [...seconds, ...withRecoverers(plan.slice(seconds.length), recovery, seed)];
+  // What was not killed at before stands first in the plan.
+  return [...seconds, ...withRecoverers(plan.slice(0, Math.max(0, kills - seconds.length)), recovery, seed)];
 }
 
 /** Makes some kills again, in one memory. @returns what was wrong. */

@@ -23,7 +23,9 @@ export const areasTheme: Theme = {
     const vm = areasOf(a);
     const extra = wordsOf(a);
     const at = FIRST + a.random(PLACES);
-    if ((extra[at] ?? 0) > 0) return remove(a, at);
+    const p = extra[at] ?? 0;
+    if (p > 0 && a.random(3) === 0) return write(a, p);
+    if (p > 0) return remove(a, at);
     if (extra[at] !== 0) return;
     extra[OPEN] = 1;
     extra[at] = vm.alloc(PAGE * (1 + a.random(6)), { nowait: a.random(4) === 0 });
@@ -60,6 +62,17 @@ function areasOf(a: Actor): Library.Vmalloc {
   let vm = a.memo.get("areas") as Library.Vmalloc | undefined;
   if (vm === undefined) a.memo.set("areas", (vm = a.tree.openVmalloc(a.uma, { bytes: 2 ** 22, warnBytes: 0 })));
   return vm;
+}
+
+/** Writes to an area: bytes in a row, and numbers, also across the end of a page. */
+function write(a: Actor, p: number): void {
+  const vm = areasOf(a);
+  vm.fill(p, 7, 100);
+  vm.copyIn(p + 10, new Uint8Array(50).fill(9));
+  vm.setF64(p + 8, 1.5);
+  vm.setU8(p + 3, 4);
+  if (vm.sizeOf(p) > PAGE) vm.setF64(p + PAGE - 4, 2.5);
+  if (vm.getF64(p + 8) !== 1.5) throw new Error("an area does not hold what was written there");
 }
 
 function remove(a: Actor, at: number): void {

@@ -24,7 +24,8 @@ export const mallocTheme: Theme = {
     const { extra } = a.ledger;
     const at = FIRST + a.random(PLACES);
     const action = a.random(100);
-    if (action < 4) mallocOf(a).trim();
+    if (action < 2) countType(a);
+    else if (action < 5) mallocOf(a).trim();
     else if (action < 12) free(a, MAIL_FIRST + a.random(MAIL));
     else if (action < 15) wave(a);
     else if (extra[at] === 0) take(a, at);
@@ -55,12 +56,24 @@ export const mallocTheme: Theme = {
     malloc.trim();
     for (const zone of zonesOf(parent)) zone.reclaim();
   },
+
+  keeps: (zone) => zone === "malloc types",
 };
 
 function mallocOf(a: Actor): Library.Malloc {
   let malloc = a.memo.get("malloc") as Library.Malloc | undefined;
   if (malloc === undefined) a.memo.set("malloc", (malloc = a.tree.createMalloc(a.uma)));
   return malloc;
+}
+
+/** What a type has in use is counted; its record is made by whoever comes first, and stays. */
+function countType(a: Actor): void {
+  let types = a.memo.get("types") as Library.MallocTypes | undefined;
+  if (types === undefined) a.memo.set("types", (types = a.tree.openTypes(a.uma)));
+  const counters = types.counters(a.tree.defineMallocType(`crash ${a.random(3)}`, "of the crash runs"));
+  counters.allocated(64, 50);
+  counters.freed(64);
+  counters.failed();
 }
 
 /** Mostly small; now and then pages. */
