@@ -67,9 +67,12 @@ function arenasOf(a: Actor): Library.Uma["arenas"]["heap"][] {
   return all;
 }
 
+/** Pages of integers from which a worker imports: each has a share of its own. */
+const SHARE = 62_500;
+
 /** What is lost in functions of the user's is the user's to find: each import is of integers that nobody has had. */
 function next(a: Actor, size: number): number {
-  const start = (a.memo.get("next") as number | undefined) ?? a.random(500_000) * 4096;
+  const start = (a.memo.get("next") as number | undefined) ?? (((a.who + 1) & 7) * SHARE + a.random(SHARE)) * 4096;
   a.memo.set("next", start + size);
   return start;
 }
