@@ -14,7 +14,7 @@ import { HOOK_POINTS } from "./hooks.ts";
 import { ERRORS, Ledger, MAIL, PAUSE, PAUSED, VIOLATIONS } from "./ledger.ts";
 import type { PeerOrders } from "./peer.ts";
 import { emptyBlocks } from "./blocks.ts";
-import { type Actor, FREE_ON_DEATH, type Theme, UNCHECKED, allocFrom, freeTo, generator, isOf } from "./theme.ts";
+import { type Actor, FREE_ON_DEATH, type Theme, UNCHECKED, allocFrom, allowing, freeTo, generator, isOf } from "./theme.ts";
 import { themeOf } from "./themes/index.ts";
 import type { CampaignTrees } from "./trees.ts";
 import type { VictimOrders } from "./victim.ts";
@@ -102,7 +102,7 @@ export class Campaign {
 
   private startPeer(): void {
     const { ledger, uma } = this.parent;
-    const ticket = uma.ticket();
+    const ticket = await this.ticket();
     const orders: PeerOrders = { theme: this.theme.name, ticket, ledger: ledger.words, seed: this.options.seed };
     this.peer = { hand: this.peerCrew.send(orders), ticket };
     // Whoever waits for the peer's quiet is told.
@@ -145,7 +145,7 @@ export class Campaign {
     const control = this.control();
     control.count();
     await this.prepare([]);
-    const ticket = this.parent.uma.ticket();
+    const ticket = await this.ticket();
     const hand = this.send(ticket, control);
     await hand.ended;
     this.parent.uma.reap(ticket);
@@ -162,8 +162,8 @@ export class Campaign {
   async countRecovery(kill: Pass): Promise<Int32Array> {
     const problems: string[] = [];
     await this.prepare(problems);
-    const ticket = this.parent.uma.ticket();
-    const second = this.parent.uma.ticket();
+    const ticket = await this.ticket();
+    const second = await this.ticket();
     const killed = await this.runUntilKilled(ticket, kill, undefined, problems);
     const control = this.control();
     control.count();
@@ -176,6 +176,15 @@ export class Campaign {
 
   private label(): string {
     return `theme ${this.theme.name}, seed ${this.options.seed}${this.options.peer === true ? ", with a peer" : ""}`;
+  }
+
+  /** A slot for a worker to come; the peer may have the lock for longer than the parent's patience where processors are few. */
+  private async ticket(): Promise<Library.Ticket> {
+    for (const until = performance.now() + PATIENCE_MS; ; ) {
+      const ticket = allowing(performance.now() > until ? [] : ["ERR_UMA_BUSY"], () => this.parent.uma.ticket());
+      if (ticket !== undefined) return ticket;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
   }
 
   private control(): PointControl {
@@ -202,9 +211,9 @@ export class Campaign {
     const { uma } = this.parent;
     this.at = [];
     await this.prepare(problems);
-    const ticket = uma.ticket();
+    const ticket = await this.ticket();
     // Reserved beforehand: a victim killed while it leaves may have given its slot back already.
-    const second = uma.ticket();
+    const second = await this.ticket();
     const killed = await this.runUntilKilled(ticket, kill, undefined, problems);
     let recovererKilled = false;
     const dead = [ticket];

@@ -8,7 +8,7 @@ import type { Scripts } from "./bundle.ts";
 
 /** What runs in a worker first: plain text, so that nothing else has to be loaded. */
 const BOOT = `
-const { parentPort, workerData } = require("node:worker_threads");
+const { parentPort, threadId, workerData } = require("node:worker_threads");
 const { readFileSync, writeFileSync, renameSync } = require("node:fs");
 const { Script } = require("node:vm");
 const scripts = [];
@@ -26,8 +26,9 @@ const { main } = load(part, caches === null ? null : caches[1]);
 parentPort.once("message", async (orders) => {
   await main(tree, tree.points, orders);
   for (const [n, file] of (orders.saveCaches ?? []).entries()) {
-    writeFileSync(file + "." + process.pid, scripts[n].createCachedData());
-    renameSync(file + "." + process.pid, file);
+    const own = file + "." + process.pid + "." + threadId;
+    writeFileSync(own, scripts[n].createCachedData());
+    renameSync(own, file);
   }
 });
 `;
