@@ -102,7 +102,7 @@ export class Campaign {
 
   private startPeer(): void {
     const { ledger, uma } = this.parent;
-    const ticket = await this.ticket();
+    const ticket = uma.ticket();
     const orders: PeerOrders = { theme: this.theme.name, ticket, ledger: ledger.words, seed: this.options.seed };
     this.peer = { hand: this.peerCrew.send(orders), ticket };
     // Whoever waits for the peer's quiet is told.
