@@ -4,8 +4,8 @@
  *
  * `--brief` neither shortens nor tells a schedule that fails: for those who only want to know whether one does.
  *
- * Theory: a scenario module exports `scenarios`. With several jobs each scenario runs in a process of its own, for the
- * second core and so that one scenario's memory is gone before the next. Exit code 1 when something was violated.
+ * Theory: a scenario module exports `scenarios`. With several jobs so many processes share them, each starting the next
+ * when it has done one. Exit code 1 when something was violated.
  */
 import { fork } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -30,6 +30,8 @@ const { positionals, values } = parseArgs({
     json: { type: "string" },
     quick: { type: "boolean", default: false },
     brief: { type: "boolean", default: false },
+    /** A child: scenarios come by message, results go back. */
+    serve: { type: "boolean", default: false },
     "no-reduce": { type: "boolean", default: false },
     "no-locksets": { type: "boolean", default: false },
     "no-merge": { type: "boolean", default: false },
@@ -66,22 +68,35 @@ function runHere(scenario: Scenario): Exploration {
   return result;
 }
 
-/** Runs a scenario in a child; its output is passed on in one piece. */
-function runChild(job: Job): Promise<Exploration> {
+/** A child explores one scenario after the other; each time it is told which. */
+async function drain(queue: Job[], into: Exploration[]): Promise<void> {
   const limits = ["seconds", "states"] as const;
-  const args = [job.module, "--exact", job.scenario.name, ...limits.flatMap((key) => (values[key] ? [`--${key}`, values[key]] : []))];
+  const args = [...positionals, "--serve", ...limits.flatMap((key) => (values[key] ? [`--${key}`, values[key]] : []))];
   for (const flag of ["brief", "no-reduce", "no-locksets", "no-merge"] as const) if (values[flag]) args.push(`--${flag}`);
-  const child = fork(fileURLToPath(import.meta.url), args, { stdio: ["ignore", "pipe", "inherit", "ipc"] });
-  let output = "";
-  let result: Exploration | null = null;
-  child.stdout?.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  child.on("message", (message) => (result = message as Exploration));
-  return new Promise((resolvePromise, reject) => {
-    child.once("close", (code) => {
-      process.stdout.write(output);
-      if (result) resolvePromise(result);
-      else reject(new Error(`${job.scenario.name}: the child ended with ${code} and no result`));
-    });
+  const child = fork(fileURLToPath(import.meta.url), args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  let running = "";
+  const next = (): void => {
+    const job = queue.shift();
+    running = job?.scenario.name ?? "";
+    if (job) child.send(job.scenario.name);
+    else child.disconnect();
+  };
+  child.on("message", (message) => {
+    into.push(message as Exploration);
+    next();
+  });
+  next();
+  await new Promise<void>((resolvePromise, reject) => {
+    child.once("close", (code) =>
+      running === "" ? resolvePromise() : reject(new Error(`${running}: the child ended with ${code} and no result`)),
+    );
+  });
+}
+
+function serve(): void {
+  process.on("message", (name) => {
+    const job = jobs.find(({ scenario }) => scenario.name === name);
+    if (job) process.send?.(runHere(job.scenario));
   });
 }
 
@@ -91,24 +106,25 @@ if (values.replay !== undefined) {
   process.exit(outcome?.violation ? 1 : 0);
 }
 
-const results: Exploration[] = [];
-const parallel = Number(values.jobs);
-if (parallel > 1 && jobs.length > 1) {
-  const queue = [...jobs];
-  const drain = async (): Promise<void> => {
-    for (let job = queue.shift(); job; job = queue.shift()) results.push(await runChild(job));
-  };
-  await Promise.all(Array.from({ length: parallel }, drain));
-} else {
-  for (const { scenario } of jobs) results.push(runHere(scenario));
-}
-if (process.send && results[0]) process.send(results[0]);
-if (values.json) writeFileSync(values.json, `${JSON.stringify(results, null, 1)}\n`);
-if (!process.send) {
+if (values.serve) serve();
+else await main();
+
+async function main(): Promise<void> {
+  const results: Exploration[] = [];
+  const parallel = Number(values.jobs);
+  if (parallel > 1 && jobs.length > 1) {
+    const queue = [...jobs];
+    await Promise.all(Array.from({ length: parallel }, () => drain(queue, results)));
+  } else {
+    for (const { scenario } of jobs) results.push(runHere(scenario));
+  }
+  const place = (result: Exploration): number => jobs.findIndex(({ scenario }) => scenario.name === result.scenario);
+  results.sort((a, b) => place(a) - place(b));
+  if (values.json) writeFileSync(values.json, `${JSON.stringify(results, null, 1)}\n`);
   if (results.length > 1) console.log(table(results));
   const states = results.reduce((sum, result) => sum + result.states, 0);
   const violated = results.filter((result) => result.outcome === "violated").length;
   const bounded = results.filter((result) => result.outcome === "bounded").length;
   console.log(`${results.length} scenarios, ${states.toLocaleString("en-US")} states, ${violated} violated, ${bounded} bounded`);
+  process.exitCode = violated > 0 ? 1 : 0;
 }
-process.exitCode = results.some((result) => result.outcome === "violated") ? 1 : 0;

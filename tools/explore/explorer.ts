@@ -511,7 +511,8 @@ export class Explorer {
    * later restarts a round). Kills fall evenly over a schedule's length.
    */
   private warmUp(quiet: number): void {
-    const until = Math.min(this.deadline, performance.now() + WARM_UP_MS);
+    const now = performance.now();
+    const until = Math.min(now + (this.deadline - now) / 4, now + WARM_UP_MS);
     let length = 50;
     for (let idle = 0; idle < quiet && performance.now() < until; idle++) {
       const before = this.learnt + (this.locksets?.learnt ?? 0);
