@@ -1,6 +1,6 @@
 /** Secondary zones on a primary's slabs, and cache zones over items of somebody else's. */
-import { add, call, note, runSync, type Scenario } from "../../tools/explore/index.ts";
-import { alloc, free, keeps, pairs, poll, scenario, small, warm, type Case, type End, type Work } from "./cases.ts";
+import { add, call, note, read, runSync, type Scenario } from "../../tools/explore/index.ts";
+import { alloc, free, hold, keeps, pairs, poll, scenario, small, warm, type Case, type End, type Work } from "./cases.ts";
 import { defineCache, defineSecondary, type Attachment, type Definition } from "./world.ts";
 
 const primary = small("primary", { secondaries: true });
@@ -18,6 +18,15 @@ const turnsOver: Work = function* (a) {
 /** Gives back what the secondary has cached, so that the slabs serve the primary again. */
 const drains: Work = function* (a) {
   yield* call(a.zones[1]!.reclaim());
+};
+
+const nothing: Work = function* (a) {
+  yield* read(a.world.i32, a.world.mail);
+};
+
+/** Frees the first item of the mailbox, whoever owns it. */
+const freesMailed: Work = function* (a) {
+  yield* free(a, a.world.i32[a.world.mail] as number, 1);
 };
 
 /** The mailbox of the world that is there: a definition is made before it. */
@@ -106,6 +115,19 @@ export const scenarios: Scenario[] = [
     works: [drains, keeps(1, 0)],
     kills: 1,
     bounds: { preemptionBound: 2 },
+  }),
+  scenario({
+    name: "secondary: a free against its owner's recovery, one kill",
+    world: {
+      zones: [primary, second],
+      setUp: (all) => {
+        hold(all[0] as Attachment, 1, 0, 1);
+        warm(all, 1);
+      },
+    },
+    works: [nothing, freesMailed],
+    held: (world, worker) => (worker === 0 ? [world.i32[world.mail] as number] : []),
+    kills: 1,
   }),
   scenario({ name: "cache zone: taken and given, two kills", world: over, works: [takes(2, true)], kills: 2, ...loose }),
   scenario({

@@ -29,7 +29,6 @@ const three = explorer("lock: three workers, one kill", 20);
 const patience = explorer("lock: undone by its holder", 20);
 const own = explorer("own: alloc and free, two kills", 10);
 const remote = explorer("remote: two frees of the same item, one kill", 10);
-const orphan = explorer("remote: a free against its owner's recovery, one kill", 10);
 const refill = explorer("bucket: refill from a stocked depot, two workers", 10);
 const attention = explorer("attention: two ask", 10);
 const freeing = explorer("hooks: a dead worker's items freed", 10);
@@ -179,13 +178,6 @@ const slow: readonly Mutant[] = [
     find: "u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;\n                i32[c] = sp - 1;",
     replace: "i32[c] = sp - 1;\n                u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> this.shift)) | 0] = ME;",
     expectCaughtBy: own.name,
-  },
-  {
-    name: "an item whose owner died is refused to the freer that lost the race",
-    file: "src/uma/items.ts",
-    find: "if (seen !== MARK_ORPHAN)\n                break;",
-    replace: "break;",
-    expectCaughtBy: waiter.name,
   },
   {
     name: "the bucket's owner stays the depot",
@@ -425,7 +417,6 @@ const detectors: readonly Detector[] = [
   patience,
   own,
   remote,
-  orphan,
   refill,
   attention,
   freeing,
