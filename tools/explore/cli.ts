@@ -78,8 +78,7 @@ async function drain(queue: Job[], into: Exploration[]): Promise<void> {
   const next = (): void => {
     const job = queue.shift();
     running = job?.scenario.name ?? "";
-    if (job) child.send(job.scenario.name);
-    else child.disconnect();
+    child.send(running);
   };
   child.on("message", (message) => {
     into.push(message as Exploration);
@@ -87,7 +86,7 @@ async function drain(queue: Job[], into: Exploration[]): Promise<void> {
   });
   next();
   await new Promise<void>((resolvePromise, reject) => {
-    child.once("close", (code) =>
+    child.once("exit", (code) =>
       running === "" ? resolvePromise() : reject(new Error(`${running}: the child ended with ${code} and no result`)),
     );
   });
@@ -95,6 +94,7 @@ async function drain(queue: Job[], into: Exploration[]): Promise<void> {
 
 function serve(): void {
   process.on("message", (name) => {
+    if (name === "") process.exit(0);
     const job = jobs.find(({ scenario }) => scenario.name === name);
     if (job) process.send?.(runHere(job.scenario));
   });
