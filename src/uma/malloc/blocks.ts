@@ -42,8 +42,9 @@ import { type Constraints, emptyRequest, fillConstrained, fillPlain } from "../.
 export const NO_BLOCK = 0;
 export const BLOCK_BUSY = -1;
 
-/** Between two looks of a waiter that nobody wakes, milliseconds. */
+/** Between two looks of a waiter that nobody wakes, milliseconds; and of one that could not look, as the lock was out of reach. */
 const NAP_MS = 100;
+const BUSY_NAP_MS = 20;
 
 /** How a resize in place ends. */
 export type Resized = "done" | "no room" | "busy";
@@ -112,8 +113,10 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
       const p = take(pages, true);
       const left = until - performance.now();
       if (p > 0 || left <= 0) return p;
-      // A lock out of reach has been waited for already.
+      // A lock whose holder was waited for in vain before is refused at once: so this naps even then, or it would spin until that
+      // holder's death is certified.
       if (p === NO_BLOCK) Atomics.wait(i32, a + ARENA_WAIT_SEQ, seenSeq, Math.min(left, NAP_MS));
+      else Atomics.wait(i32, a + ARENA_WAIT_SEQ, i32[a + ARENA_WAIT_SEQ], Math.min(left, BUSY_NAP_MS));
     }
   }
 

@@ -10,6 +10,9 @@ const INTEGERS = 90;
 /** Words of the ledger's own: integers that an import has handed out without its allocation having come back yet; then the integers. */
 const IMPORTING = 0;
 const FIRST = 8;
+/** In a storm each worker, and each that takes a dead one's place, has integers of its own: by its name in the memory. */
+const NAMES = 2 ** 18;
+const FRESH_INTEGERS = 2 ** 13;
 const CACHE = 5;
 const STEPS_IN_HAND = 40;
 
@@ -19,6 +22,8 @@ interface Origin {
   /** Integers are handed out from here on: each worker its own share. */
   from: number;
   to: number;
+  /** In a storm: none is handed out again, for nobody knows which ones a dead worker had and which still lie in caches. */
+  fresh: boolean;
 }
 const ORIGINS = new WeakMap<Library.ZoneDefinition, Origin>();
 
@@ -30,7 +35,7 @@ export const derivedTheme: Theme = {
     const { defineZone, defineSecondary, defineCache } = makers.tree;
     const hooks = watchedHooks(makers);
     const primary = defineZone("derived primary", { size: 128, bucket: 4, secondaries: true, init: hooks.init, fini: hooks.fini });
-    const origin: Origin = { extra: null, from: 1, to: 1 };
+    const origin: Origin = { extra: null, from: 1, to: 1, fresh: false };
     const definitions = [
       primary,
       defineSecondary("derived hooked", primary as never, { bucket: 3, ctor: hooks.ctor, dtor: hooks.dtor }),
@@ -41,6 +46,7 @@ export const derivedTheme: Theme = {
         bucket: 4,
         import: (store, count) => importIntegers(origin, store, count),
         release: (store, count) => {
+          if (origin.fresh) return;
           for (let n = 0; n < count; n++) Atomics.store(origin.extra as Int32Array, FIRST + (store[n] as number), 0);
         },
       }),
@@ -84,7 +90,8 @@ export const derivedTheme: Theme = {
     const { sure, unsure } = parent.ledger.entries(CACHE);
     const mail = parent.ledger.mailOf(CACHE);
     parent.zones[CACHE]?.reclaim();
-    for (const item of [...sure, ...unsure, ...mail.sure, ...mail.unsure]) Atomics.store(parent.ledger.extra, FIRST + item, 0);
+    const { extra } = parent.ledger;
+    for (const item of [...sure, ...unsure, ...mail.sure, ...mail.unsure]) if (FIRST + item < extra.length) extra[FIRST + item] = 0;
     parent.uma.smr.synchronize(1000);
   },
 
@@ -98,6 +105,12 @@ function begin(a: Actor): void {
   if (origin === undefined || origin.extra !== null) return;
   const share = a.who === -1 ? 0 : a.who + 1;
   origin.extra = a.ledger.extra;
+  origin.fresh = !a.alone && a.who !== -1;
+  if (origin.fresh) {
+    origin.from = (a.uma.name % NAMES) * FRESH_INTEGERS + 1;
+    origin.to = origin.from + FRESH_INTEGERS - 1;
+    return;
+  }
   origin.from = 1 + share * INTEGERS;
   origin.to = origin.from + INTEGERS;
 }
@@ -106,6 +119,10 @@ function importIntegers(origin: Origin, store: number[], count: number): number 
   const { extra } = origin;
   if (extra === null) return 0;
   let stored = 0;
+  if (origin.fresh) {
+    while (stored < count && origin.from < origin.to) store[stored++] = origin.from++;
+    return stored;
+  }
   for (let item = origin.from; item < origin.to && stored < count; item++) {
     if (Atomics.compareExchange(extra, FIRST + item, 0, 1) === 0) store[stored++] = item;
   }

@@ -39,6 +39,8 @@ export const mallocTheme: Theme = {
 
   prepare(parent) {
     const malloc = mallocOf(parent);
+    // Now, while there is memory for their records: the victim may have filled it when its classes are looked at.
+    malloc.openClasses();
     for (let n = 0; n < MAIL; n++) parent.ledger.extra[MAIL_FIRST + n] = malloc.malloc(n % 3 === 2 ? 20_000 : 40 << (n % 5));
   },
 

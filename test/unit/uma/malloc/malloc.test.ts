@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { UmaError } from "../../../../src/backend/memory/errors.ts";
 import { PAGE_BYTES, SB_ZONE_SERIAL } from "../../../../src/backend/memory/layout.ts";
 import { defineZone, type ZoneDefinition } from "../../../../src/uma/definition.ts";
@@ -413,6 +413,24 @@ describe("waiting, and not waiting", () => {
     expect(heap.usableSize(p)).toBeGreaterThanOrEqual(size);
     heap.free(p);
     expect(heap.stats().used).toBe(0);
+  });
+
+  test("allocWait of a block naps while a lock is out of reach, whoever holds it", () => {
+    const { i32 } = uma.core.floor.cells;
+    const lock = uma.core.heap.arena;
+    const stranger = uma.ticket();
+    i32[lock] = stranger.name;
+    // Found out of reach once, it is not waited for again: each further look at it takes no time.
+    expect(heap.malloc(100_000)).toBe(0);
+    const loads = vi.spyOn(Atomics, "compareExchange");
+    try {
+      expect(codeOf(() => heap.allocWait(100_000, { timeout: 200 }))).toBe("ERR_UMA_TIMEOUT");
+      expect(loads.mock.calls.length).toBeLessThan(1000);
+    } finally {
+      loads.mockRestore();
+      i32[lock] = 0;
+    }
+    heap.free(heap.allocWait(100_000, { timeout: 1000 }));
   });
 
   test.each([100, 100_000])("allocWait of %d bytes is served by what another worker frees", async (size) => {
