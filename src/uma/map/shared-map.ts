@@ -7,14 +7,14 @@
  * that could see it have gone.
  *
  * The links of a chain, the bucket's count and the node's LINKED word change in one transaction under the bucket's robust lock: a
- * writer that is killed has linked its node or has not. A node that it had taken but not linked, or unlinked but not freed, is
- * marked with a dead owner and says LINKED = 0; {@link SharedMap.sweep} finds and frees those, as does a set that meets a full map.
+ * writer that is killed has linked its node or has not. Whoever unlinks a node makes it its own first. So a node that a killed writer
+ * had taken but not linked, or unlinked but not freed, is marked with a dead owner and says LINKED = 0; {@link SharedMap.sweep} finds and frees those, as does a set that meets a full map.
  *
  * The table is made by whoever comes first and found by the others through the zone's record. It is as large as its capacity
  * asks, for good; a map does not grow.
  */
 import { UmaError, optionError } from "../../backend/memory/errors.ts";
-import { KEG_LOCK, MARK_ORPHAN, PAGE_BYTES, ZONE_KEG, ZONE_ROOT } from "../../backend/memory/layout.ts";
+import { KEG_LOCK, MARK_FREE, MARK_ORPHAN, PAGE_BYTES, ZONE_KEG, ZONE_ROOT } from "../../backend/memory/layout.ts";
 import { type ZoneDefinition, defineZone } from "../definition.ts";
 import { createMarkScan } from "../marks.ts";
 import type { Uma } from "../uma.ts";
@@ -115,10 +115,10 @@ function bucketsFor(capacity: number): number {
  * @throws UmaError ERR_UMA_ZONE_MISMATCH when it exists with another capacity or other types; ERR_UMA_EMPTY; ERR_UMA_BUSY.
  */
 export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
-  const { floor, smr, queue, slabs } = uma.core;
+  const { floor, smr, queue, slabs, items } = uma.core;
   const { heapStart, heapEnd } = floor.geometry;
-  const { i32, f64 } = floor.cells;
-  const { locks, patienceMs } = floor;
+  const { i32, u8, f64 } = floor.cells;
+  const { locks, patienceMs, slot } = floor;
   const { set: journal, add, commit } = floor.journal;
   const { name, capacity, key: keyType, value: valueType } = definition;
   const nodes: Zone = uma.open(definition.nodes);
@@ -248,6 +248,7 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
         journal((node >>> 2) + NODE_NEXT, i32[bucket + BUCKET_HEAD]);
         add(bucket + BUCKET_NODES, 1);
       } else {
+        makeMine(old);
         journal((node >>> 2) + NODE_NEXT, i32[(old >>> 2) + NODE_NEXT]);
         journal((old >>> 2) + NODE_LINKED, 0);
       }
@@ -257,6 +258,21 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
       return old;
     } finally {
       locks.release();
+    }
+  }
+
+  /**
+   * Makes a linked node this worker's, whoever had set it, before it is unlinked: so that a sweep leaves it to this worker, and
+   * finds it once this worker is dead. Under the bucket's lock, without which nobody frees a linked node.
+   */
+  function makeMine(node: number): void {
+    const mark = items.check(nodes, node);
+    for (;;) {
+      const seen = Atomics.load(u8, mark);
+      if (seen === slot) return;
+      if (seen === MARK_FREE) throw items.freeAlready(nodes, node);
+      // Its owner may die just now, and recovery make it an orphan.
+      if (Atomics.compareExchange(u8, mark, seen, slot) === seen) return;
     }
   }
 
@@ -283,6 +299,7 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
       const before = wordBefore(bucket, key);
       node = i32[before];
       if (node === 0) return false;
+      makeMine(node);
       journal(before, i32[(node >>> 2) + NODE_NEXT]);
       journal((node >>> 2) + NODE_LINKED, 0);
       add(bucket + BUCKET_NODES, -1);

@@ -46,8 +46,12 @@ export const derivedTheme: Theme = {
         bucket: 4,
         import: (store, count) => importIntegers(origin, store, count),
         release: (store, count) => {
-          if (origin.fresh) return;
-          for (let n = 0; n < count; n++) Atomics.store(origin.extra as Int32Array, FIRST + (store[n] as number), 0);
+          const { extra } = origin;
+          if (extra === null) return;
+          for (let n = 0; n < count; n++) {
+            const at = FIRST + (store[n] as number);
+            if (at < extra.length) Atomics.store(extra, at, 0);
+          }
         },
       }),
     ] as Library.ZoneDefinition[];

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { MARK_ORPHAN } from "../../../../src/backend/memory/layout.ts";
 import { Uma, defineMap, openMap } from "../../../../src/index.ts";
 
 const MIB = 2 ** 20;
@@ -130,5 +131,35 @@ test("a definition that disagrees is refused", () => {
   ]) {
     expect(() => defineMap("bad", bad)).toThrow(coded("ERR_UMA_OPTION"));
   }
+  finish(uma);
+});
+
+test.each([
+  ["deleted", (map: ReturnType<typeof openMap>) => void map.delete(7)],
+  ["replaced", (map: ReturnType<typeof openMap>) => map.set(7, 2)],
+])("a dead writer's entry that is being %s is not swept under the hands of who does it", (_how, act) => {
+  const uma = makeUma();
+  const definition = defineMap("m", { capacity: 10 });
+  const map = openMap(uma, definition);
+  map.set(7, 1);
+  const nodes = uma.open(definition.nodes);
+  const [node] = Array.from(nodes.owned());
+  const { slabs, floor } = uma.core;
+  floor.cells.u8[slabs.markOf(node as number, nodes.shift)] = MARK_ORPHAN;
+  const free = nodes.freeSmr.bind(nodes);
+  const swept: number[] = [];
+  // Just after the node is unlinked somebody sweeps.
+  nodes.freeSmr = (p) => {
+    nodes.freeSmr = free;
+    swept.push(map.sweep());
+    // Were this worker to die here, its recovery would find the node by its mark.
+    expect(nodes.ownerOf(p)).toBe(uma.slot);
+    free(p);
+  };
+  act(map);
+  expect(swept).toEqual([0]);
+  map.delete(7);
+  expect(map.verify()).toEqual([]);
+  uma.smr.synchronize(1000);
   finish(uma);
 });
