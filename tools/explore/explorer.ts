@@ -498,10 +498,8 @@ export class Explorer {
       const w = (turn + i) % machine.count;
       if (machine.status[w] === RUNNING) return (w << 2) | STEP;
     }
-    for (let i = 0; i < machine.count; i++) {
-      const w = (turn + i) % machine.count;
-      if (machine.isTimed(w)) return (w << 2) | TIMEOUT;
-    }
+    const longest = machine.longestSleeper();
+    if (longest >= 0) return (longest << 2) | TIMEOUT;
     for (let w = 0; w < machine.count; w++) if (machine.status[w] === WAITING) throw new Violation(deadlock(machine));
     return -1;
   }

@@ -183,6 +183,15 @@ export class Machine {
     return this.status[worker] === WAITING && (this.nodes[worker] as LocalNode).b !== Infinity;
   }
 
+  /** Who has slept longest of those whose sleep ends by itself; −1 = nobody. It is fair to wake that one. */
+  longestSleeper(): number {
+    let longest = -1;
+    for (let w = 0; w < this.count; w++) {
+      if (this.isTimed(w) && (longest < 0 || (this.order[w] as number) < (this.order[longest] as number))) longest = w;
+    }
+    return longest;
+  }
+
   ends(): WorkerEnd[] {
     return this.nodes.slice(0, this.count).map((node, w) => ({
       name: node.root.name,

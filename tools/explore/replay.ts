@@ -61,7 +61,8 @@ function complete(machine: Machine, latest: Choice | undefined): Choice | null {
   const runs = (w: number): boolean => machine.status[w] === RUNNING;
   if (latest && runs(latest.worker)) return { kind: "step", worker: latest.worker };
   for (let w = 0; w < machine.count; w++) if (runs(w)) return { kind: "step", worker: w };
-  for (let w = 0; w < machine.count; w++) if (machine.isTimed(w)) return { kind: "timeout", worker: w };
+  const longest = machine.longestSleeper();
+  if (longest >= 0) return { kind: "timeout", worker: longest };
   for (let w = 0; w < machine.count; w++) {
     if (machine.status[w] === WAITING)
       throw new Violation(`deadlock: ${(machine.nodes[w] as LocalNode).root.name} sleeps and nobody is left to wake it`);
