@@ -140,7 +140,7 @@ const slow: readonly Mutant[] = [
     file: "src/backend/memory/journal.ts",
     find: "for (let n = i32[ofSlot + SLOT_JOURNAL_COUNT] - 1; n >= 0; n--) {",
     replace: "for (let n = 0; n < i32[ofSlot + SLOT_JOURNAL_COUNT]; n++) {",
-    expectCaughtBy: born.name,
+    expectCaughtBy: refill.name,
   },
   {
     name: "what was not committed is undone after the unlock",
