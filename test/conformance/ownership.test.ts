@@ -88,8 +88,9 @@ describe("nobody ever finds another's stamp", () => {
 
   test("in a memory that is too small for all (XNU: simulated pressure): some allocations fail, nothing else does", async () => {
     const uma = Uma.create({ bytes: 3 * MIB, workers: 8, patience: 5000 });
+    // Each worker alone would hold more than there is.
     const sizes = [64, 1024, 12_288];
-    const reports = await run(uma, "pressure", { workers: 4, sizes, steps: 6000, hold: 300, bulk: true });
+    const reports = await run(uma, "pressure", { workers: 4, sizes, steps: 6000, hold: 1000, bulk: true });
     expect(reports.flatMap(({ wrong }) => wrong)).toEqual([]);
     expect(reports.reduce((sum, { failed }) => sum + failed, 0)).toBeGreaterThan(0);
     expectAllBack(uma, sizes);
