@@ -373,6 +373,8 @@ export class Uma {
       if (z === undefined || z.inHook > 0) continue;
       if (Atomics.load(core.floor.cells.i32, z.line + LINE_REASONS) !== 0) this.parts.services.attend(z);
     }
+    // What attending to a zone had to leave, a lock being out of reach, is not left until the next call.
+    recovery.finishOwnFrames();
   }
 
   /**

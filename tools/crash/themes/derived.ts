@@ -3,7 +3,7 @@ import type * as Library from "../../../src/index.ts";
 import { burst, freeMail, reopen, work } from "../basics.ts";
 import { watchedHooks } from "../hooks.ts";
 import { SLOTS } from "../ledger.ts";
-import { type Actor, type Makers, type Say, type Theme } from "../theme.ts";
+import { type Actor, type Makers, type Say, type Theme, allowing } from "../theme.ts";
 
 /** Integers that the cache zone's items are taken from: 1 … INTEGERS, each with a word in the ledger that says whether it is out. */
 const INTEGERS = 90;
@@ -15,6 +15,8 @@ const NAMES = 2 ** 18;
 const FRESH_INTEGERS = 2 ** 13;
 const CACHE = 5;
 const STEPS_IN_HAND = 40;
+/** The other worker may have what is left of a limit, or of the memory. */
+const SHORT = ["ERR_UMA_LIMIT", "ERR_UMA_EMPTY"];
 
 interface Origin {
   /** Where the integers' words are. */
@@ -72,7 +74,7 @@ export const derivedTheme: Theme = {
     else if (action < 84) zone.reclaim();
     else if (action < 88) reopen(a, z);
     else if (action < 91) a.uma.smr.poll(a.uma.smr.advance());
-    else if (action < 93 && z < 4) zone.prefill(a.random(6));
+    else if (action < 93 && z < 4) allowing(SHORT, () => zone.prefill(a.random(6)));
     else burst(a, z);
     a.ledger.extra[IMPORTING] = 0;
   },

@@ -2,7 +2,7 @@
 import type * as Library from "../../../src/index.ts";
 import { classZones } from "../../../src/uma/malloc/classes.ts";
 import { orphanBlocks } from "../blocks.ts";
-import { type Actor, type Say, type Theme } from "../theme.ts";
+import { type Actor, type Say, type Theme, allowing } from "../theme.ts";
 
 const CLASSES = classZones("keep");
 const PLACES = 30;
@@ -71,7 +71,12 @@ function mallocOf(a: Actor): Library.Malloc {
 /** What a type has in use is counted; its record is made by whoever comes first, and stays. */
 function countType(a: Actor): void {
   let types = a.memo.get("types") as Library.MallocTypes | undefined;
-  if (types === undefined) a.memo.set("types", (types = a.tree.openTypes(a.uma)));
+  if (types === undefined) {
+    // Memory may be full, with nothing left for the records.
+    types = allowing(["ERR_UMA_EMPTY"], () => a.tree.openTypes(a.uma));
+    if (types === undefined) return;
+    a.memo.set("types", types);
+  }
   const counters = types.counters(a.tree.defineMallocType(`crash ${a.random(3)}`, "of the crash runs"));
   counters.allocated(64, 50);
   counters.freed(64);
