@@ -115,7 +115,7 @@ export interface Recovery {
   /**
    * Recovers the dead worker `name` (already certified), as far as it gets; called again, it goes on, in the same report.
    * @param until - stop the scan of marks at this time (`performance.now()`), to be called again.
-   * @returns null when it is over, or another's.
+   * @returns null when it is over, or this thread is at it further down its stack; not `done` while another is at it.
    */
   run(name: number, until?: number): RecoveryReport | null;
   /** Whether the last run was cut short by its time, not by a lock. */
@@ -162,7 +162,8 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     late = false;
     try {
       const report = begun.get(name) ?? emptyReport(name);
-      if (!recover(name, report)) return null;
+      // Another is at it: its recoverer, or one who waits for its lock and undoes what it had open, and then lets go of it again.
+      if (!recover(name, report)) return slots.isDead(name) ? report : null;
       if (report.done) begun.delete(name);
       else begun.set(name, report);
       return report;

@@ -259,8 +259,8 @@ export class Uma {
   /**
    * Recovers a worker that is certainly dead: its `exit` event has come, or it can never run again.
    * @param who - the worker's ticket, or its slot number for whoever is in it now.
-   * @returns what it left; `done` is false when a lock was out of reach: call again. null when there is nothing (more) to do, or
-   * another worker is doing it.
+   * @returns what it left; `done` is false when a lock was out of reach, or another worker is at it, be it only to undo what the dead
+   * one had open under a lock: call again. null when there is nothing (more) to do.
    * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_OPTION for a slot that is none, or one's own.
    */
   reap(who: Ticket | number): RecoveryReport | null {

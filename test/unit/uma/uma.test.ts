@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import { describe, expect, test } from "vitest";
 import { defineZone, type ExitingWorker, Uma, zoneTable } from "../../../src/index.ts";
-import { PAGE_BYTES, STATE_FREE } from "../../../src/backend/memory/layout.ts";
+import { PAGE_BYTES, SLOT_REAPER, STATE_FREE } from "../../../src/backend/memory/layout.ts";
 import { expectSound, give, makeUma, secondWorker, take } from "../../fixtures/zones.ts";
 
 const definition = defineZone("zone", { size: 64 });
@@ -124,6 +124,23 @@ describe("watching a worker", () => {
     uma.detach();
     worker.emit("exit");
     expect(await watched).toBe(null);
+  });
+
+  test("a dead worker that another one is at for a moment is not done yet, and is when it is called again", () => {
+    const uma = makeUma();
+    const ticket = uma.ticket();
+    const other = uma.ticket();
+    const { slots, cells } = uma.core.floor;
+    slots.adopt(other.name);
+    slots.certify(ticket.name);
+    // As one does who waits for a lock of the dead one's, while it undoes what that had open.
+    expect(slots.claim(ticket.name, other.name)).toBe(true);
+    expect(uma.reap(ticket)).toMatchObject({ done: false });
+    cells.i32[slots.wordOf(ticket.name & 127) + SLOT_REAPER] = 0;
+    expect(uma.reap(ticket)).toMatchObject({ done: true });
+    expect(uma.reap(ticket)).toBe(null);
+    uma.reap(other);
+    expectSound(uma);
   });
 
   test("a ticket that nobody used is withdrawn by reap, its slot free for the next", () => {
