@@ -120,8 +120,12 @@ function free(a: Actor, at: number): void {
   const p = extra[at] ?? 0;
   if (p <= 0) return;
   extra[at] = -p;
-  mallocOf(a).free(p);
-  extra[at] = 0;
+  // Of somebody else's, its class may not be open here yet, and memory be too full for the records of that.
+  const freed = allowing(["ERR_UMA_EMPTY"], () => {
+    mallocOf(a).free(p);
+    return true;
+  });
+  extra[at] = freed === true ? 0 : p;
 }
 
 /** So many of one size that the class's slabs and its share of the caches grow, and all of it back. */
