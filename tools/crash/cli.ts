@@ -5,6 +5,7 @@
  *   npm run crash -- --kills 300               a short one
  *   npm run crash -- --seed 7 --kills 50       other histories
  *   npm run crash -- --theme smr --theme map   these themes only
+ *   npm run crash -- --peer                    each with another worker beside its victims, not every other one
  *   npm run crash -- --unreached               name the points never reached after a short run, too
  *   npm run crash -- --list                    the points, by name
  *   npm run crash -- --theme T --seed S [--peer] --repeat K,…    the kills that a failing one came after; it is printed how
@@ -60,14 +61,14 @@ async function work(trees: CampaignTrees): Promise<void> {
   process.send?.("ready");
 }
 
-/** The histories of a run, themes in turn, every other one with company. */
-function jobsOf(themes: readonly string[], first: number, kills: number): Job[] {
+/** The histories of a run, themes in turn, every other one with company, or all of them. */
+function jobsOf(themes: readonly string[], first: number, kills: number, peer: boolean): Job[] {
   const histories = Math.max(themes.length, Math.ceil(kills / KILLS_A_HISTORY));
   const each = Math.ceil((kills * SPARE) / histories);
   return Array.from({ length: histories }, (_, n) => ({
     theme: themes[n % themes.length] as string,
     seed: first + n,
-    peer: Math.floor(n / themes.length) % 2 === 1,
+    peer: peer || Math.floor(n / themes.length) % 2 === 1,
     kills: each,
   }));
 }
@@ -103,7 +104,7 @@ async function main(): Promise<void> {
     console.log(problems.length === 0 ? "nothing was wrong" : `${problems.length} wrong`);
     process.exit(problems.length === 0 ? 0 : 1);
   }
-  const jobs = jobsOf(themes, seed, kills);
+  const jobs = jobsOf(themes, seed, kills, values.peer);
   console.log(
     `crash: ${trees.points.length} points; ${jobs.length} histories of ${themes.join(", ")} (seeds ${seed} … ${seed + jobs.length - 1}); ` +
       `about ${kills} kills, ${values.processes} processes, Node ${process.version}`,

@@ -10,8 +10,9 @@
  * killed in the middle of may be counted or not.
  */
 import { UmaError, optionError } from "../../backend/memory/errors.ts";
-import { MARK_ORPHAN, ZONE_ROOT } from "../../backend/memory/layout.ts";
+import { ZONE_ROOT } from "../../backend/memory/layout.ts";
 import { defineZone } from "../definition.ts";
+import { freeLeftovers } from "../leftovers.ts";
 import type { Uma } from "../uma.ts";
 import type { Zone } from "../zone.ts";
 
@@ -53,9 +54,8 @@ export interface MallocTypes {
   table(): Generator<string, void, void>;
 }
 
-/** A record, words: next record (byte address, 0 = last), LINKED, lengths of name and description; then both, then the lines. */
+/** A record, words: next record (byte address, 0 = last), lengths of name and description; then both, then the lines. */
 const TYPE_NEXT = 0;
-const TYPE_LINKED = 1;
 const TYPE_NAME_LENGTH = 2;
 const TYPE_TEXT_LENGTH = 3;
 const TYPE_NAME = 4;
@@ -96,11 +96,13 @@ export function openTypes(uma: Uma): MallocTypes {
   const encoder = new TextEncoder();
   const decoder = new TextDecoder();
   const known = new Map<string, TypeCounters>();
-  sweep();
+  // Of makers that died before they had linked them.
+  freeLeftovers(uma.core, records, isLinked, (record) => records.free(record));
 
-  /** Frees the records whose makers died before they had linked them. */
-  function sweep(): void {
-    for (const record of Array.from(records.ownedBy(MARK_ORPHAN))) if (i32[(record >>> 2) + TYPE_LINKED] === 0) records.free(record);
+  function isLinked(record: number): boolean {
+    let other = Atomics.load(i32, ROOT);
+    while (other !== 0 && other !== record) other = i32[(other >>> 2) + TYPE_NEXT];
+    return other !== 0;
   }
 
   function textAt(record: number, word: number, length: number): string {
@@ -134,13 +136,10 @@ export function openTypes(uma: Uma): MallocTypes {
       const first = Atomics.load(i32, ROOT);
       const other = find(type.name);
       if (other !== 0) {
-        i32[w + TYPE_LINKED] = 0;
         records.free(made);
         return other;
       }
       i32[w + TYPE_NEXT] = first;
-      // Before the link: a record that says so and is not linked is lost, one that is linked and does not say so would be freed.
-      i32[w + TYPE_LINKED] = 1;
       if (Atomics.compareExchange(i32, ROOT, first, made) === first) return made;
     }
   }

@@ -8,15 +8,16 @@
  *
  * The links of a chain, the bucket's count and the node's LINKED word change in one transaction under the bucket's robust lock: a
  * writer that is killed has linked its node or has not. Whoever unlinks a node makes it its own first. So a node that a killed writer
- * had taken but not linked, or unlinked but not freed, is marked with a dead owner and says LINKED = 0; {@link SharedMap.sweep} finds and frees those, as does a set that meets a full map.
+ * had taken but not linked, or unlinked but not freed, is marked with a dead owner and says LINKED = 0; {@link SharedMap.sweep}
+ * finds and frees those, as does a set that meets a full map.
  *
- * The table is made by whoever comes first and found by the others through the zone's record. It is as large as its capacity
- * asks, for good; a map does not grow.
+ * The table is made by whoever comes first and found by the others through the zone's record; one whose maker died before that is
+ * freed by the next who opens the map. It is as large as its capacity asks, for good; a map does not grow.
  */
 import { UmaError, optionError } from "../../backend/memory/errors.ts";
-import { KEG_LOCK, MARK_FREE, MARK_ORPHAN, PAGE_BYTES, ZONE_KEG, ZONE_ROOT } from "../../backend/memory/layout.ts";
+import { KEG_LOCK, MARK_FREE, PAGE_BYTES, ZONE_KEG, ZONE_ROOT } from "../../backend/memory/layout.ts";
 import { type ZoneDefinition, defineZone } from "../definition.ts";
-import { createMarkScan } from "../marks.ts";
+import { freeLeftovers } from "../leftovers.ts";
 import type { Uma } from "../uma.ts";
 import type { Zone } from "../zone.ts";
 import { type MapType, checkType, hashOf, holds } from "./hash.ts";
@@ -115,15 +116,24 @@ function bucketsFor(capacity: number): number {
  * @throws UmaError ERR_UMA_ZONE_MISMATCH when it exists with another capacity or other types; ERR_UMA_EMPTY; ERR_UMA_BUSY.
  */
 export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
-  const { floor, smr, queue, slabs, items } = uma.core;
-  const { heapStart, heapEnd } = floor.geometry;
+  const { floor, smr, queue, items } = uma.core;
   const { i32, u8, f64 } = floor.cells;
   const { locks, patienceMs, slot } = floor;
   const { set: journal, add, commit } = floor.journal;
   const { name, capacity, key: keyType, value: valueType } = definition;
   const nodes: Zone = uma.open(definition.nodes);
   const tables: Zone = uma.open(definition.table);
-  const table = rootOf() >>> 2;
+  const root = rootOf();
+  const table = root >>> 2;
+  // A maker may have died before its table was the map's.
+  if (tables.getCur() > 1) {
+    freeLeftovers(
+      uma.core,
+      tables,
+      (made) => made === root,
+      (made) => tables.free(made),
+    );
+  }
   const SHIFT = 32 - Math.log2(bucketsFor(capacity));
   const keyIsF64 = keyType === "f64";
 
@@ -326,15 +336,12 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
   }
 
   function sweep(): number {
-    let freed = 0;
-    const scan = createMarkScan(floor, slabs);
-    for (let from = heapStart; scan.next(MARK_ORPHAN, from, heapEnd, nodes.keg); ) {
-      const { item, value } = scan.found;
-      from = item + 1;
-      if (value !== MARK_ORPHAN || i32[(item >>> 2) + NODE_LINKED] !== 0) continue;
-      nodes.freeSmr(item);
-      freed++;
-    }
+    const freed = freeLeftovers(
+      uma.core,
+      nodes,
+      (node) => i32[(node >>> 2) + NODE_LINKED] !== 0,
+      (node) => nodes.freeSmr(node),
+    );
     recount();
     return freed;
   }

@@ -6,6 +6,7 @@ import { type Actor, type Say, type Theme, allowing } from "../theme.ts";
 
 const CLASSES = classZones("keep");
 const PLACES = 30;
+const PAGE = 4096;
 const MAIL = 12;
 /** In the ledger's own words: what may be coming; then addresses, −address while it is being freed or moved; then the mail. */
 const OPEN = 0;
@@ -28,7 +29,9 @@ export const mallocTheme: Theme = {
     else if (action < 5) mallocOf(a).trim();
     else if (action < 12) free(a, MAIL_FIRST + a.random(MAIL));
     else if (action < 15) wave(a);
-    else if (extra[at] === 0) take(a, at);
+    else if (action < 17) {
+      if (a.alone) fill(a);
+    } else if (extra[at] === 0) take(a, at);
     else if (action < 55) resize(a, at);
     else free(a, at);
   },
@@ -48,7 +51,7 @@ export const mallocTheme: Theme = {
     judge(parent, say);
   },
 
-  settle(parent) {
+  settle(parent, say) {
     const malloc = mallocOf(parent);
     for (let n = 0; n < MAIL; n++) {
       const p = Math.abs(parent.ledger.extra[MAIL_FIRST + n] ?? 0);
@@ -57,6 +60,7 @@ export const mallocTheme: Theme = {
     for (const zone of zonesOf(parent)) for (const item of Array.from(zone.ownedBy(127))) zone.free(item);
     malloc.trim();
     for (const zone of zonesOf(parent)) zone.reclaim();
+    judgeTypes(parent, say);
   },
 
   keeps: (zone) => zone === "malloc types",
@@ -77,7 +81,9 @@ function countType(a: Actor): void {
     if (types === undefined) return;
     a.memo.set("types", types);
   }
-  const counters = types.counters(a.tree.defineMallocType(`crash ${a.random(3)}`, "of the crash runs"));
+  const { counters: of } = types;
+  const counters = allowing(["ERR_UMA_EMPTY"], () => of(a.tree.defineMallocType(`crash ${a.random(3)}`, "of the crash runs")));
+  if (counters === undefined) return;
   counters.allocated(64, 50);
   counters.freed(64);
   counters.failed();
@@ -96,12 +102,34 @@ function take(a: Actor, at: number): void {
   const { extra } = a.ledger;
   const kind = a.random(6);
   extra[OPEN] = 1;
-  // More than there is.
-  if (a.random(40) === 0) malloc.malloc(6_000_000);
+  // More than there is: with what the mail holds, no memory has so much in one piece.
+  if (a.random(40) === 0 && malloc.malloc(wholeHeap(a)) !== 0) throw new Error("more was allocated than there is");
   if (kind === 0) extra[at] = malloc.calloc(1 + a.random(5), a.random(2000));
   else if (kind === 1) extra[at] = malloc.alignedAlloc(16 << a.random(9), sizeOf(a));
   else extra[at] = malloc.malloc(sizeOf(a));
   extra[OPEN] = 0;
+}
+
+function wholeHeap({ uma }: Actor): number {
+  const { heapStart, heapEnd } = uma.core.floor.geometry;
+  return heapEnd - heapStart;
+}
+
+/** Takes all that there is, in ever smaller blocks: whatever comes next meets a full memory. */
+function fill(a: Actor): void {
+  const { extra } = a.ledger;
+  let size = wholeHeap(a);
+  for (let at = FIRST; at < FIRST + PLACES && size >= PAGE; ) {
+    if (extra[at] !== 0) {
+      at++;
+      continue;
+    }
+    extra[OPEN] = 1;
+    const p = mallocOf(a).malloc(size);
+    extra[at] = p;
+    extra[OPEN] = 0;
+    if (p === 0) size = Math.floor(size / (2 * PAGE)) * PAGE;
+  }
 }
 
 /** While it moves there may be two of it, or the old one alone. */
@@ -132,6 +160,14 @@ function free(a: Actor, at: number): void {
 function wave(a: Actor): void {
   for (let n = 0; n < PLACES; n++) if (a.ledger.extra[FIRST + n] === 0) take(a, FIRST + n);
   for (let n = 0; n < PLACES; n++) free(a, FIRST + n);
+}
+
+/** Whoever opens the types frees the records that dead workers had made and not linked. */
+function judgeTypes(parent: Actor, say: Say): void {
+  if (!parent.alone || !parent.uma.stats().zones.some((zone) => zone.name === "malloc types")) return;
+  const listed = parent.tree.openTypes(parent.uma).stats().length;
+  const made = parent.uma.stats().zones.find((zone) => zone.name === "malloc types")?.used ?? 0;
+  if (made !== listed) say(`lost: ${made} records of types, of which ${listed} are in the list`);
 }
 
 /** The classes that anybody has used. */

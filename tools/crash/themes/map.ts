@@ -57,6 +57,8 @@ export const mapTheme: Theme = {
     // So that a victim makes them anew; a peer has them open.
     if (!parent.alone) return;
     for (let m = 0; m < KINDS.length; m++) {
+      const tables = uma.open(definition(parent, m).table).stats().used;
+      if (tables !== 1) say(`lost: map ${m} has ${tables} tables`);
       uma.open(definition(parent, m).nodes).destroy({ force: true });
       uma.open(definition(parent, m).table).destroy({ force: true });
     }

@@ -163,3 +163,43 @@ test.each([
   uma.smr.synchronize(1000);
   finish(uma);
 });
+
+test("of two who sweep at once, one frees what a dead writer has left", () => {
+  const uma = makeUma();
+  const definition = defineMap("m", { capacity: 10 });
+  const map = openMap(uma, definition);
+  const nodes = uma.open(definition.nodes);
+  const left = nodes.allocSmr();
+  const { slabs, floor } = uma.core;
+  floor.cells.i32[(left >>> 2) + 1] = 0;
+  floor.cells.u8[slabs.markOf(left, nodes.shift)] = MARK_ORPHAN;
+  const free = nodes.freeSmr.bind(nodes);
+  const swept: number[] = [];
+  nodes.freeSmr = (p) => {
+    nodes.freeSmr = free;
+    swept.push(map.sweep());
+    free(p);
+  };
+  swept.push(map.sweep());
+  expect(swept).toEqual([0, 1]);
+  expect(map.verify()).toEqual([]);
+  uma.smr.synchronize(1000);
+  finish(uma);
+});
+
+test("a table whose maker died before it was the map's is freed by the next who opens the map", () => {
+  const uma = makeUma();
+  const definition = defineMap("m", { capacity: 10 });
+  openMap(uma, definition).set(1, 2);
+  const tables = uma.open(definition.table);
+  const [own] = Array.from(tables.owned());
+  const { slabs, floor } = uma.core;
+  for (const table of [own as number, tables.alloc()]) floor.cells.u8[slabs.markOf(table, tables.shift)] = MARK_ORPHAN;
+  const map = openMap(uma, definition);
+  expect(tables.stats().used).toBe(1);
+  expect(map.get(1)).toBe(2);
+  expect(map.verify()).toEqual([]);
+  map.delete(1);
+  uma.smr.synchronize(1000);
+  finish(uma);
+});
