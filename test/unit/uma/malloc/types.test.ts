@@ -2,12 +2,13 @@
 import { expect, test } from "vitest";
 import { MARK_ORPHAN } from "../../../../src/backend/memory/layout.ts";
 import { defineMallocType, openTypes } from "../../../../src/uma/malloc/types.ts";
+import type { Zone } from "../../../../src/index.ts";
 import { expectSound, makeUma } from "../../../fixtures/zones.ts";
 
 test("a record that was never linked, its maker being dead, is freed by the next who opens the types", () => {
   const uma = makeUma();
   openTypes(uma).counters(defineMallocType("linked", "stays"));
-  const records = uma.open(uma.core.open.find((zone) => zone?.name === "malloc types")?.definition as never);
+  const records = uma.core.open.find((zone) => zone?.name === "malloc types") as Zone;
   const { slabs, floor } = uma.core;
   const [linked] = Array.from(records.owned()) as number[];
   const unlinked = records.alloc();
