@@ -81,8 +81,8 @@ function countType(a: Actor): void {
     if (types === undefined) return;
     a.memo.set("types", types);
   }
-  const { counters: of } = types;
-  const counters = allowing(["ERR_UMA_EMPTY"], () => of(a.tree.defineMallocType(`crash ${a.random(3)}`, "of the crash runs")));
+  const all = types;
+  const counters = allowing(["ERR_UMA_EMPTY"], () => all.counters(a.tree.defineMallocType(`crash ${a.random(3)}`, "of the crash runs")));
   if (counters === undefined) return;
   counters.allocated(64, 50);
   counters.freed(64);
