@@ -9,7 +9,16 @@ describe("nothing is lost", () => {
     expect(denied).toBeGreaterThan(2);
   });
 
+  test.each(["heap has no page", "heap's lock is out of reach", "a lock is out of reach"] as const)(
+    "of malloc, maps, mapped areas, arenas and items by the handful when %s, at each request in turn",
+    (denial) => {
+      const { denied, problems } = denyEach(denial, "parts");
+      expect(problems).toEqual([]);
+      expect(denied).toBeGreaterThan(20);
+    },
+  );
+
   test("when a memory is filled to the brim, however many pages are left", () => {
-    expect(fillUp(40).problems).toEqual([]);
+    expect(fillUp(70).problems).toEqual([]);
   });
 });

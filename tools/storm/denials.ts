@@ -7,6 +7,7 @@
  * pages of a user's supplier (by 0 or by an exception), and items in init and ctor (by false or by an exception).
  */
 import { defineZone, Uma, UmaError, type Zone, type ZoneDefinition } from "../../src/index.ts";
+import { type DeniedParts, startParts } from "./denied-parts.ts";
 
 /** What is refused, once. */
 export const DENIALS = [
@@ -30,13 +31,23 @@ export interface DenialOutcome {
   readonly problems: string[];
 }
 
+const NO_PARTS: DeniedParts = { giveBack: () => undefined, keeps: () => false };
 /** Answers of `heap.alloc` and of suppliers that are no address. */
 const NO_PAGES = 0;
 const HEAP_BUSY = -1;
 const MOST_PROBLEMS = 10;
 const MOST_RUNS = 5000;
 /** What a caller may be told when something is refused below it. */
-const EXPECTED: ReadonlySet<string> = new Set(["ERR_UMA_EMPTY", "ERR_UMA_BUSY", "ERR_UMA_HOOK", "ERR_UMA_SUPPLIER", "ERR_UMA_LIMIT"]);
+const EXPECTED: ReadonlySet<string> = new Set([
+  "ERR_UMA_EMPTY",
+  "ERR_UMA_BUSY",
+  "ERR_UMA_HOOK",
+  "ERR_UMA_SUPPLIER",
+  "ERR_UMA_LIMIT",
+  "ERR_VMEM_NOTAGS",
+  "ERR_VMEM_NOSPACE",
+  "ERR_VMEM_BUSY",
+]);
 
 /** Counts requests down; at the chosen one, and only there, `refuse()` says true. */
 class Countdown {
@@ -50,8 +61,8 @@ class Countdown {
   }
 }
 
-/** Runs the script once for each request it makes, refusing that one. */
-export function denyEach(denial: Denial): DenialOutcome {
+/** Runs the script of the zones, or of what stands on them, once for each request it makes, refusing that one. */
+export function denyEach(denial: Denial, what: "zones" | "parts" = "zones"): DenialOutcome {
   const problems: string[] = [];
   let denied = 0;
   for (let k = 1; k <= MOST_RUNS && problems.length < MOST_PROBLEMS; k++) {
@@ -61,9 +72,11 @@ export function denyEach(denial: Denial): DenialOutcome {
     inject(uma, denial, countdown);
     countdown.left = k;
     const say = (problem: string): void => void problems.push(`${denial}, the ${k}. request: ${problem}`);
-    const held = script(uma, definitions, say);
+    const attempt = attempts(say);
+    const held = what === "zones" ? script(uma, definitions, attempt, say) : new Map<string, Set<number>>();
+    const parts = what === "parts" ? startParts(uma, attempt, say) : NO_PARTS;
     countdown.left = 0;
-    finish(uma, definitions, held, say);
+    finish(uma, what === "zones" ? definitions : [], held, parts, say);
     if (!countdown.reached) break;
     denied++;
   }
@@ -81,9 +94,11 @@ export function fillUp(most: number): DenialOutcome {
     for (const page of blocks.splice(0, left)) heap.free(page, 0);
     const definitions = zonesFor("heap has no page", new Countdown(), () => uma);
     const say = (problem: string): void => void problems.push(`${left} pages left: ${problem}`);
-    const held = script(uma, definitions, say);
+    const attempt = attempts(say);
+    const held = script(uma, definitions, attempt, say);
+    const parts = startParts(uma, attempt, say);
     for (const page of blocks) heap.free(page, 0);
-    finish(uma, definitions, held, say);
+    finish(uma, definitions, held, parts, say);
   }
   return { denied: most, problems };
 }
@@ -139,10 +154,11 @@ function inject(uma: Uma, denial: Denial, countdown: Countdown): void {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** A bit of everything. @returns what was allocated and not freed. */
-function script(uma: Uma, definitions: readonly ZoneDefinition[], say: (problem: string) => void): Map<string, Set<number>> {
-  const held = new Map<string, Set<number>>();
-  const attempt = <T>(work: () => T): T | undefined => {
+/** Does something that may be refused. @returns undefined when it was. */
+export type Attempt = <T>(work: () => T) => T | undefined;
+
+function attempts(say: (problem: string) => void): Attempt {
+  return (work) => {
     try {
       return work();
     } catch (error) {
@@ -150,6 +166,16 @@ function script(uma: Uma, definitions: readonly ZoneDefinition[], say: (problem:
       return undefined;
     }
   };
+}
+
+/** A bit of everything that zones do. @returns what was allocated and not freed. */
+function script(
+  uma: Uma,
+  definitions: readonly ZoneDefinition[],
+  attempt: Attempt,
+  say: (problem: string) => void,
+): Map<string, Set<number>> {
+  const held = new Map<string, Set<number>>();
   for (const definition of definitions) {
     const items = new Set<number>();
     held.set(definition.name, items);
@@ -194,7 +220,13 @@ function give(zone: Zone, items: Set<number>, item: number, say: (problem: strin
 }
 
 /** Everything is given back; then nothing may be outstanding, no page in a zone, and no invariant broken. */
-function finish(uma: Uma, definitions: readonly ZoneDefinition[], held: Map<string, Set<number>>, say: (problem: string) => void): void {
+function finish(
+  uma: Uma,
+  definitions: readonly ZoneDefinition[],
+  held: Map<string, Set<number>>,
+  parts: DeniedParts,
+  say: (problem: string) => void,
+): void {
   try {
     uma.poll();
     judge(uma, "after the refusal", say);
@@ -203,8 +235,11 @@ function finish(uma: Uma, definitions: readonly ZoneDefinition[], held: Map<stri
       for (const item of held.get(definition.name) ?? []) zone.free(item);
       zone.reclaim();
     }
+    parts.giveBack();
+    uma.reclaim("drain");
     uma.poll();
     for (const zone of uma.stats().zones) {
+      if (parts.keeps(zone)) continue;
       if (zone.used !== 0 || zone.pages !== 0)
         say(`zone "${zone.name}" keeps ${zone.used} items and ${zone.pages} pages when everything was given back`);
     }
