@@ -16,6 +16,9 @@ import { nativeReplay } from "./compiled.ts";
 import { startCrew } from "./crew.ts";
 
 const WORDS = 4;
+/** Imported constants cost a look at their module each; these are the trace's. */
+const KIND_ALLOC: number = ALLOC;
+const KIND_FREE: number = FREE;
 
 /** The trace of that name, from those that come with the project. */
 export function traceOf(name: string): Trace {
@@ -42,9 +45,9 @@ export function onZalloc(name: string): SliceProgram {
     for (let at = 0; at < words.length; at += WORDS) {
       const kind = words[at];
       const id = words[at + 1] as number;
-      if (kind === ALLOC) {
+      if (kind === KIND_ALLOC) {
         addresses[id] = heap.malloc(words[at + 2] as number);
-      } else if (kind === FREE) {
+      } else if (kind === KIND_FREE) {
         heap.free(addresses[id] as number);
         addresses[id] = 0;
       } else {

@@ -123,9 +123,6 @@ export interface Caches {
   show(z: ZoneHandle): void;
 }
 
-/** Items put back into slabs in one transaction: 12 entries each at the most, and 13 for the bucket. */
-const PUTS_PER_COMMIT = 4;
-
 export function createCaches(
   floor: Floor,
   pools: Pools,
@@ -379,13 +376,13 @@ export function createCaches(
     return max !== 0 && i32[zone + ZONE_DEPOT_ITEMS] + count > max;
   }
 
-  /** Moves the items of the alloc bucket into their slabs, a few a transaction. */
+  /** Moves the items of the alloc bucket into their slabs, as many a transaction as it takes. */
   function emptyLoaded({ line, zone, keg }: ZoneHandle): void {
     for (;;) {
       const sp = i32[line + LINE_SP];
-      const now = Math.min((sp & BUCKET_MASK) - BUCKET_EMPTY, PUTS_PER_COMMIT);
-      if (now <= 0) break;
-      for (let n = 0; n < now; n++) slabs.put(keg, i32[sp - n]);
+      const count = (sp & BUCKET_MASK) - BUCKET_EMPTY;
+      if (count <= 0) break;
+      const now = slabs.putMany(keg, sp, count);
       set(line + LINE_SP, sp - now);
       add(zone + ZONE_ITEMS, -now);
       commit();
@@ -548,13 +545,13 @@ export function createCaches(
     }
   }
 
-  /** Moves the items of the depot's first bucket into their slabs, a few a transaction, and with the last of them the bucket to the empties. */
+  /** Moves the items of the depot's first bucket into their slabs, as many a transaction as it takes, and with the last of them the bucket to the empties. */
   function emptyFirst(zone: number, keg: number): void {
     const bucket = i32[zone + ZONE_FULL];
     for (;;) {
       const count = i32[bucket + BUCKET_COUNT];
-      const now = Math.min(count, PUTS_PER_COMMIT);
-      if (i32[keg + KEG_IPERS] !== 0) for (let n = 0; n < now; n++) slabs.put(keg, i32[bucket + BUCKET_EMPTY + count - n]);
+      // The items of a cache zone have no slabs.
+      const now = i32[keg + KEG_IPERS] === 0 ? count : slabs.putMany(keg, bucket + BUCKET_EMPTY + count, count);
       add(zone + ZONE_ITEMS, -now);
       if (now === count) {
         unlinkFull(zone, bucket, count);

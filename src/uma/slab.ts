@@ -12,7 +12,10 @@
  * All stores here are entries of the caller's transaction under the keg's lock; items written above a bucket's count are nobody's.
  */
 import type { Floor } from "../backend/memory/floor.ts";
-import {
+import * as layout from "../backend/memory/layout.ts";
+
+const {
+  JOURNAL_ENTRIES,
   KEG_BITS_WORDS,
   KEG_FREE,
   KEG_IPERS,
@@ -33,7 +36,8 @@ import {
   SLAB_NEXT,
   SLAB_PREV,
   SLAB_START,
-} from "../backend/memory/layout.ts";
+  SLOT_JOURNAL_COUNT,
+} = layout;
 
 export interface Slabs {
   /** Slab header of the item at `p` (which must be one). */
@@ -52,15 +56,28 @@ export interface Slabs {
   takeOne(keg: number, slab: number): number;
   /** Makes the item at `p` free in its slab. */
   put(keg: number, p: number): void;
+  /**
+   * Makes the topmost items of a bucket free in their slabs: as many as one transaction takes, up to `most`, with room left for
+   * the entries that take the bucket out of the depot or lower its count.
+   * @param sp - position of the topmost. @returns how many.
+   */
+  putMany(keg: number, sp: number, most: number): number;
   /** Puts a slab into the list its free count asks for. */
   link(keg: number, slab: number): void;
   /** Takes a slab out of its list. */
   unlink(keg: number, slab: number): void;
 }
 
+/**
+ * No item is begun by {@link Slabs.putMany} with so many entries: it may take a word of bits, the slab's count, 9 words for another
+ * list and the keg's count; and 13 are the caller's.
+ */
+const ENTRIES_MOST: number = JOURNAL_ENTRIES - 25;
+
 export function createSlabs(floor: Floor): Slabs {
   const { i32 } = floor.cells;
-  const { set, add } = floor.journal;
+  const { set, add, note } = floor.journal;
+  const COUNT = floor.slotWord + SLOT_JOURNAL_COUNT;
   const { pageTable } = floor.geometry;
 
   function slabOf(p: number): number {
@@ -86,7 +103,7 @@ export function createSlabs(floor: Floor): Slabs {
     const all = i32[keg + KEG_IPERS];
     if (free === 0) return KEG_LIST_TAKEN;
     if (free === all) return KEG_LIST_FREE;
-    return KEG_LIST_PARTIAL + Math.floor((free * KEG_PARTIAL_BINS) / all);
+    return KEG_LIST_PARTIAL + (((free * KEG_PARTIAL_BINS) / all) | 0);
   }
 
   function link(keg: number, slab: number): void {
@@ -161,7 +178,7 @@ export function createSlabs(floor: Floor): Slabs {
 
   function put(keg: number, p: number): void {
     const slab = slabOf(p);
-    const index = Math.floor((p - i32[slab + SLAB_START]) / i32[keg + KEG_RSIZE]);
+    const index = ((p - i32[slab + SLAB_START]) / i32[keg + KEG_RSIZE]) | 0;
     const word = slab + SLAB_BITS + (index >>> 5);
     set(word, i32[word] | (1 << (index & 31)));
     add(slab + SLAB_FREE, 1);
@@ -169,5 +186,47 @@ export function createSlabs(floor: Floor): Slabs {
     relink(keg, slab);
   }
 
-  return { slabOf, markOf, marksOf, holds, pick, take, takeOne, put, link, unlink };
+  function putMany(keg: number, sp: number, most: number): number {
+    const rsize = i32[keg + KEG_RSIZE];
+    const bottom = sp - most;
+    let at = sp;
+    let n = i32[COUNT];
+    let slab = slabOf(i32[at]);
+    let start = i32[slab + SLAB_START];
+    let word = 0;
+    let count = 0;
+    for (;;) {
+      // Items that lie one below the other in the bucket are often of one slab: its words are noted once.
+      const p = i32[at--];
+      const index = ((p - start) / rsize) | 0;
+      const its = slab + SLAB_BITS + (index >>> 5);
+      if (its !== word) {
+        word = its;
+        note(n++, its);
+        i32[COUNT] = n;
+      }
+      i32[its] |= 1 << (index & 31);
+      count++;
+      const next = at > bottom && n < ENTRIES_MOST ? slabOf(i32[at]) : 0;
+      if (next === slab) continue;
+      const free = i32[slab + SLAB_FREE] + count;
+      note(n++, slab + SLAB_FREE);
+      i32[COUNT] = n;
+      i32[slab + SLAB_FREE] = free;
+      const list = i32[slab + SLAB_LIST];
+      if (listFor(keg, slab) !== list) {
+        unlink(keg, slab);
+        link(keg, slab);
+        n = i32[COUNT];
+      }
+      if (next === 0 || n >= ENTRIES_MOST) break;
+      slab = next;
+      start = i32[slab + SLAB_START];
+      count = 0;
+    }
+    add(keg + KEG_FREE, sp - at);
+    return sp - at;
+  }
+
+  return { slabOf, markOf, marksOf, holds, pick, take, takeOne, put, putMany, link, unlink };
 }

@@ -4,9 +4,10 @@
  * **Trimming.** A program's phases fill different classes, so a heap would come to hold the sum of the peaks of all classes (up
  * to 1.4 times the peak of the sum) if what one class has no use for did not go back before another takes more. The moment is
  * when a class is about to take pages for a slab, or a large block is: that needs memory and holds no lock. Every so many pages
- * taken, if what lies free in the slabs and depots of the classes is more than a share of the heap in use, the depots are
- * emptied into the slabs, and wholly free slabs go back. What is free in slabs that are partly taken stays, so the next trim
- * waits until that much more lies free.
+ * taken, if what lies free in the slabs and depots of the classes is more than a share of the heap in use, depots are emptied
+ * into the slabs and wholly free slabs go back, of the classes with most to spare, until as many pages have come back as were
+ * taken: then the heap has not grown, and who needs again what it had still has it. Where that much is not found, what is left
+ * free lies in slabs that are partly taken, and the next trim waits until more does.
  *
  * **Buckets.** What lies in a worker's buckets and in the depot is held, too, and saves time in proportion; so both may hold a
  * share of the class's items, or a small fixed amount if that is more. A class that has grown or shrunk gets new bounds at the
@@ -20,9 +21,11 @@ import {
   BUCKET_MAX_ITEMS,
   INTENT_KEG,
   KEG_FREE,
+  KEG_IPERS,
   KEG_ITEMS,
   KEG_LIST_FREE,
   KEG_LOCK,
+  KEG_PPERA,
   KEG_RESERVE,
   KEG_SIZE,
   KEG_ZONE,
@@ -75,39 +78,67 @@ export function createThrift(
 
   function idleBytes(): number {
     let bytes = 0;
-    for (const z of zones) bytes += (i32[z.keg + KEG_FREE] + i32[z.zone + ZONE_DEPOT_ITEMS]) * z.rsize;
+    for (const z of zones) bytes += spareBytes(z);
     return bytes;
+  }
+
+  function spareBytes(z: Zone): number {
+    return (i32[z.keg + KEG_FREE] + i32[z.zone + ZONE_DEPOT_ITEMS]) * z.rsize;
   }
 
   function consider(pages: number): void {
     sinceLook += pages;
     if (sinceLook < LOOK_PAGES || trimming) return;
+    const wanted = sinceLook;
     sinceLook = 0;
     const idle = idleBytes();
     if (idle < leftIdle) leftIdle = idle;
     const share = (heap.counts().inUse * PAGE_BYTES) / 2 ** IDLE_SHIFT;
-    if (idle - leftIdle > Math.max(share, IDLE_LEAST_BYTES)) all();
+    if (idle - leftIdle > Math.max(share, IDLE_LEAST_BYTES)) give(wanted);
   }
 
-  function all(): boolean {
-    if (trimming) return false;
+  /** Gives pages back to the heap, from the classes that have most to spare, until there are `wanted`. @returns how many there were. */
+  function give(wanted: number): number {
+    if (trimming) return 0;
     trimming = true;
     let given = 0;
     try {
-      for (const z of zones) {
-        if (z.closed || z.inHook > 0) continue;
-        // What this worker caches of a class that lies mostly idle only keeps its slabs from becoming whole.
-        if (i32[z.keg + KEG_FREE] * 2 > i32[z.keg + KEG_ITEMS]) caches.drainLine(z.zone, z.keg, z.line);
-        if (i32[z.zone + ZONE_DEPOT_ITEMS] > 0) caches.drainDepot(z.zone, z.keg, 0, z);
-        if (i32[z.keg + KEG_LIST_FREE] === 0) continue;
-        given += kegs.shrink(z, i32[z.keg + KEG_RESERVE]);
-        bound(z.zone, z.keg);
+      for (const { z } of bySpare()) {
+        given += trim(z, wanted - given);
+        if (given >= wanted) break;
       }
     } finally {
       trimming = false;
     }
-    leftIdle = idleBytes();
-    return given > 0;
+    // What is left lies in slabs that are partly taken: until more does, nobody looks for whole ones.
+    if (given < wanted) leftIdle = idleBytes();
+    return given;
+  }
+
+  function bySpare(): { z: Zone; bytes: number }[] {
+    const all: { z: Zone; bytes: number }[] = [];
+    for (const z of zones) {
+      const bytes = spareBytes(z);
+      if (bytes > 0 && !z.closed && z.inHook === 0) all.push({ z, bytes });
+    }
+    return all.sort((one, other) => other.bytes - one.bytes);
+  }
+
+  /** Gives up to `pages` pages of a class back, or hardly more. @returns how many. */
+  function trim(z: Zone, pages: number): number {
+    // What this worker caches of a class that lies mostly idle only keeps its slabs from becoming whole.
+    if (i32[z.keg + KEG_FREE] * 2 > i32[z.keg + KEG_ITEMS]) caches.drainLine(z.zone, z.keg, z.line);
+    if (i32[z.zone + ZONE_DEPOT_ITEMS] > 0) caches.drainDepot(z.zone, z.keg, 0, z);
+    if (i32[z.keg + KEG_LIST_FREE] === 0) return 0;
+    const ppera = i32[z.keg + KEG_PPERA];
+    const keep = i32[z.keg + KEG_FREE] - Math.ceil(pages / ppera) * i32[z.keg + KEG_IPERS];
+    const given = kegs.shrink(z, Math.max(keep, i32[z.keg + KEG_RESERVE]));
+    bound(z.zone, z.keg);
+    return given * ppera;
+  }
+
+  function all(): boolean {
+    return give(Number.POSITIVE_INFINITY) > 0;
   }
 
   /** Brings the bounds of buckets and depot in step with the number of items, when they are a quarter off. */
