@@ -9,7 +9,14 @@
  * Zones with hooks, and items of other workers, take the single way, one after the other.
  */
 import { UmaError, optionError } from "../backend/memory/errors.ts";
-import {
+import * as layout from "../backend/memory/layout.ts";
+import { createBulkRuns } from "./bulk-runs.ts";
+import { isCacheItem } from "./cache-zone.ts";
+import type { Core } from "./core.ts";
+import { type ZoneDefinition, FLAG_SITES, FLAG_SMR, FLAG_ZERO } from "./definition.ts";
+import type { Zone } from "./zone.ts";
+
+const {
   BUCKET_EMPTY,
   BUCKET_MASK,
   LINE_ALLOCS,
@@ -22,12 +29,7 @@ import {
   PAGE_SHIFT,
   PTE_DELTA,
   PTE_TAG,
-} from "../backend/memory/layout.ts";
-import { createBulkRuns } from "./bulk-runs.ts";
-import { isCacheItem } from "./cache-zone.ts";
-import type { Core } from "./core.ts";
-import { type ZoneDefinition, FLAG_SITES, FLAG_SMR, FLAG_ZERO } from "./definition.ts";
-import type { Zone } from "./zone.ts";
+} = layout;
 
 /** Where items go to, and come from. */
 export type ItemList = Int32Array | number[];

@@ -15,7 +15,18 @@
  * Not done: a lock-free depot. An exchange comes once per bucket; docs/ARCHITECTURE.md has the figures.
  */
 import type { Floor } from "../backend/memory/floor.ts";
-import {
+import * as layout from "../backend/memory/layout.ts";
+import type { Depot } from "./depot.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Gate, Gates } from "./gate.ts";
+import type { KegHandle, Kegs } from "./keg.ts";
+import * as outcomes from "./outcome.ts";
+import type { Outcome } from "./outcome.ts";
+import type { Pools } from "./pools.ts";
+import type { Slabs } from "./slab.ts";
+import type { Smr } from "./smr.ts";
+
+const {
   BUCKET_COUNT,
   BUCKET_EMPTY,
   BUCKET_MASK,
@@ -52,15 +63,8 @@ import {
   ZONE_LIMBO,
   ZONE_LIMIT,
   ZONE_SLEEPERS,
-} from "../backend/memory/layout.ts";
-import type { Depot } from "./depot.ts";
-import type { Exchange } from "./exchange.ts";
-import type { Gate, Gates } from "./gate.ts";
-import type { KegHandle, Kegs } from "./keg.ts";
-import { BUSY, EMPTY, LIMIT, OK, type Outcome } from "./outcome.ts";
-import type { Pools } from "./pools.ts";
-import type { Slabs } from "./slab.ts";
-import type { Smr } from "./smr.ts";
+} = layout;
+const { BUSY, EMPTY, LIMIT, OK } = outcomes;
 
 /** A zone as one thread has it open. */
 export interface ZoneHandle extends KegHandle {

@@ -5,7 +5,10 @@
  * A bucket in the depot has 0 as its owner, and COUNT says how many items are in it.
  */
 import type { Floor } from "../backend/memory/floor.ts";
-import {
+import * as layout from "../backend/memory/layout.ts";
+import type { Smr } from "./smr.ts";
+
+const {
   BUCKET_COUNT,
   BUCKET_NEXT,
   BUCKET_OWNER,
@@ -21,8 +24,7 @@ import {
   ZONE_LIMBO,
   ZONE_LIMBO_COUNT,
   ZONE_LIMBO_TAIL,
-} from "../backend/memory/layout.ts";
-import type { Smr } from "./smr.ts";
+} = layout;
 
 export interface Depot {
   /** Takes the first full bucket, which holds `count` items, out of its list. */

@@ -14,7 +14,9 @@
  * points to the dead line, which has no spare and TOP 0; while a hook runs that may not use the zone, SP names no bucket.
  */
 import type { Floor } from "../backend/memory/floor.ts";
-import {
+import * as layout from "../backend/memory/layout.ts";
+
+const {
   BUCKET_COUNT,
   BUCKET_EMPTY,
   BUCKET_MASK,
@@ -38,7 +40,7 @@ import {
   ZONE_EMPTY_COUNT,
   ZONE_FULL,
   ZONE_FULL_COUNT,
-} from "../backend/memory/layout.ts";
+} = layout;
 
 export interface Exchange {
   /** Whether the alloc bucket of a line is empty, and the spare is not: then {@link takeFromSpare} may follow. */

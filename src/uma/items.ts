@@ -6,7 +6,10 @@
  */
 import { UmaCorruptionError, UmaError } from "../backend/memory/errors.ts";
 import type { Floor } from "../backend/memory/floor.ts";
-import {
+import * as layout from "../backend/memory/layout.ts";
+import type { Slabs } from "./slab.ts";
+
+const {
   KEG_IPERS,
   KEG_RSIZE,
   KEG_SHIFT,
@@ -24,8 +27,7 @@ import {
   SLAB_START,
   ZONE_NAME,
   ZONE_NAME_LENGTH,
-} from "../backend/memory/layout.ts";
-import type { Slabs } from "./slab.ts";
+} = layout;
 
 /** What is needed of a zone to judge an address. */
 export interface ItemZone {

@@ -13,7 +13,16 @@
  */
 import { UmaCorruptionError, UmaError } from "../backend/memory/errors.ts";
 import type { Floor } from "../backend/memory/floor.ts";
-import {
+import * as layout from "../backend/memory/layout.ts";
+import { NO_PAGES, PAGES_BUSY, type PageSupplier, SLAB_PRIV } from "../backend/supplier/page-supplier.ts";
+import type { Heap } from "../backend/vmem/heap.ts";
+import { HOOK_FINI, HOOK_INIT, HOOK_PAGES, type Fini, type Init, type Views } from "./hooks.ts";
+import * as outcomes from "./outcome.ts";
+import type { Outcome } from "./outcome.ts";
+import type { Pools } from "./pools.ts";
+import type { Slabs } from "./slab.ts";
+
+const {
   INTENT_EXTENT,
   INTENT_FLAGS,
   INTENT_HEADER,
@@ -56,13 +65,8 @@ import {
   SLAB_START,
   ZONE_ITEMS,
   ZONE_ORPHANS,
-} from "../backend/memory/layout.ts";
-import { NO_PAGES, PAGES_BUSY, type PageSupplier, SLAB_PRIV } from "../backend/supplier/page-supplier.ts";
-import type { Heap } from "../backend/vmem/heap.ts";
-import { HOOK_FINI, HOOK_INIT, HOOK_PAGES, type Fini, type Init, type Views } from "./hooks.ts";
-import { BUSY, EMPTY, OK, type Outcome, REFUSED } from "./outcome.ts";
-import type { Pools } from "./pools.ts";
-import type { Slabs } from "./slab.ts";
+} = layout;
+const { BUSY, EMPTY, OK, REFUSED } = outcomes;
 
 /** A keg as one thread sees it: the record, and what cannot be shared. */
 export interface KegHandle {

@@ -6,7 +6,12 @@
  * passes from the pool to a word that names its owner (a cache line's EXTRA, an intent frame's HEADER) or back.
  */
 import type { Floor } from "../backend/memory/floor.ts";
-import {
+import * as layout from "../backend/memory/layout.ts";
+import { HEAP_BUSY, type Heap, NO_PAGES } from "../backend/vmem/heap.ts";
+import * as outcomes from "./outcome.ts";
+import type { Outcome } from "./outcome.ts";
+
+const {
   BUCKET_COUNT,
   BUCKET_EMPTY,
   BUCKET_NEXT,
@@ -30,9 +35,8 @@ import {
   SB_POOL_LOCK,
   SB_POOL_PAGES,
   SLAB_NEXT,
-} from "../backend/memory/layout.ts";
-import { HEAP_BUSY, type Heap, NO_PAGES } from "../backend/vmem/heap.ts";
-import { BUSY, EMPTY, OK, type Outcome } from "./outcome.ts";
+} = layout;
+const { BUSY, EMPTY, OK } = outcomes;
 
 export interface Pools {
   /** Takes an empty bucket for `zone` into the cache word `into` (as a position: window + BUCKET_EMPTY). */

@@ -1,6 +1,6 @@
 /** What all zones can do beside alloc and free: each call goes through the slow path's entrance to the part that does it. */
 import { UmaError, optionError } from "../backend/memory/errors.ts";
-import { KEG_HOOKS, KEG_ITEMS, LINE_REMOTE, MARK_BUSY } from "../backend/memory/layout.ts";
+import * as layout from "../backend/memory/layout.ts";
 import type { AllocPages, FreePages, PageSupplier } from "../backend/supplier/page-supplier.ts";
 import { createUserPages } from "../backend/supplier/user-pages.ts";
 import { type ItemList, createBulk } from "./bulk.ts";
@@ -15,6 +15,8 @@ import type { ZoneStatistics } from "./statistics.ts";
 import type { AsyncWaitOptions, WaitOptions } from "./waiting.ts";
 import type { SlowPath } from "./zone-slow.ts";
 import type { DestroyOptions, LeakReport, Reclaimed, Zone, ZonePlace, ZoneServices } from "./zone.ts";
+
+const { KEG_HOOKS, KEG_ITEMS, LINE_REMOTE, MARK_BUSY } = layout;
 
 /** A zone without its hot path. */
 export interface ZoneBase extends Zone {

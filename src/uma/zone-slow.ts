@@ -6,7 +6,15 @@
  * known at each instant; a free that cannot be finished keeps it so, on a list of this thread, until the next slow path.
  */
 import { UmaError } from "../backend/memory/errors.ts";
-import {
+import * as layout from "../backend/memory/layout.ts";
+import { type Core, finishUnfinished } from "./core.ts";
+import { type Dtor } from "./hooks.ts";
+import { hookError } from "./keg.ts";
+import * as outcomes from "./outcome.ts";
+import { failureName, type Outcome } from "./outcome.ts";
+import type { Zone, ZoneServices } from "./zone.ts";
+
+const {
   BUCKET_EMPTY,
   BUCKET_MASK,
   LINE_ALLOCS,
@@ -26,12 +34,8 @@ import {
   SLOT_JOURNAL_COUNT,
   SLOT_PENDING_LOCK,
   ZONE_BUCKET_CAP,
-} from "../backend/memory/layout.ts";
-import { type Core, finishUnfinished } from "./core.ts";
-import { type Dtor } from "./hooks.ts";
-import { hookError } from "./keg.ts";
-import { BUSY, EMPTY, LIMIT, OK, type Outcome, REFUSED, failureName } from "./outcome.ts";
-import type { Zone, ZoneServices } from "./zone.ts";
+} = layout;
+const { BUSY, EMPTY, LIMIT, OK, REFUSED } = outcomes;
 
 export interface SlowPath {
   /** The beginning of every slow path. @throws UmaError ERR_UMA_ZONE_CLOSED, ERR_UMA_HOOK_RECURSION. */

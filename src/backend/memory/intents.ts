@@ -11,16 +11,9 @@
  */
 import type { Cells } from "./cells.ts";
 import { UmaError } from "./errors.ts";
-import {
-  INTENT_EXTENT,
-  INTENT_FRAMES,
-  INTENT_HEADER,
-  INTENT_KIND,
-  INTENT_NONE,
-  INTENT_WORDS,
-  SLOT_INTENTS,
-  SLOT_INTENT_DEPTH,
-} from "./layout.ts";
+import * as layout from "./layout.ts";
+
+const { INTENT_EXTENT, INTENT_FRAMES, INTENT_HEADER, INTENT_KIND, INTENT_NONE, INTENT_WORDS, SLOT_INTENTS, SLOT_INTENT_DEPTH } = layout;
 
 export interface Intents {
   /** Opens a frame. @returns its word index. */

@@ -14,7 +14,9 @@
  */
 import type { Cells } from "./cells.ts";
 import { UmaError } from "./errors.ts";
-import { JOURNAL_ENTRIES, SLOT_JOURNAL, SLOT_JOURNAL_COUNT } from "./layout.ts";
+import * as layout from "./layout.ts";
+
+const { JOURNAL_ENTRIES, SLOT_JOURNAL, SLOT_JOURNAL_COUNT } = layout;
 
 export interface Journal {
   /** Stores `value` in word `w` as part of the transaction. */

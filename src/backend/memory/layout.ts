@@ -20,6 +20,9 @@
  * ```
  * Memory that once was a record of some type stays of that type for ever (headers, buckets, tags, zone and keg records): a late
  * reader may find an outdated record there, never somebody's data.
+ *
+ * Modules that work on shared words take what they need of this as constants of their own, `const { … } = layout`: an imported
+ * constant is read from its module at each use.
  */
 
 /** A page, bytes. Fixed: FreeBSD's and illumos's smallest, and the granularity at which systems commit memory. */

@@ -14,7 +14,10 @@
 import type { Cells } from "./cells.ts";
 import { UmaError } from "./errors.ts";
 import type { Journal } from "./journal.ts";
-import {
+import * as layout from "./layout.ts";
+import { generationOf, slotOf, stateWord } from "./names.ts";
+
+const {
   LOCK_WAITERS,
   SLOT_CONTENTIONS,
   SLOT_JOURNAL_COUNT,
@@ -24,8 +27,7 @@ import {
   SLOT_WORDS,
   STATE_DEAD,
   STATE_LIVE,
-} from "./layout.ts";
-import { generationOf, slotOf, stateWord } from "./names.ts";
+} = layout;
 
 /** Failed attempts before a contender goes to sleep. An uncontended section is shorter than this. */
 const SPINS = 200;

@@ -3,9 +3,11 @@
  * It takes back what stands for a run of an arena's integers as well, so that whoever completes a frame needs no other.
  */
 import type { Floor } from "../memory/floor.ts";
-import { INTENT_EXTENT, INTENT_FLAGS, INTENT_PAGES } from "../memory/layout.ts";
+import * as layout from "../memory/layout.ts";
 import type { Heap } from "../vmem/heap.ts";
 import { NO_PAGES, type PageSupplier, SLAB_KMEM, SLAB_RUN } from "./page-supplier.ts";
+
+const { INTENT_EXTENT, INTENT_FLAGS, INTENT_PAGES } = layout;
 
 /** @param giveRun - gives back the run that the page in a frame stands for; false when a lock was out of reach. */
 export function createArenaPages(floor: Floor, heap: Heap, giveRun: (frame: number) => boolean): PageSupplier {

@@ -10,7 +10,11 @@
  *
  * Every policy finds a place if there is one. The caller holds the arena's lock.
  */
-import {
+import * as layout from "../memory/layout.ts";
+import { POLICY_BEST, POLICY_FIRST, POLICY_NEXT, type Request, place } from "./request.ts";
+import { type Ground, type Segments, listOf, sureListOf } from "./segments.ts";
+
+const {
   ARENA_FIRST,
   ARENA_FREE_LISTS,
   ARENA_LAST,
@@ -24,9 +28,7 @@ import {
   TAG_SEGMENT_FREE,
   TAG_SIZE,
   TAG_START,
-} from "../memory/layout.ts";
-import { POLICY_BEST, POLICY_FIRST, POLICY_NEXT, type Request, place } from "./request.ts";
-import { type Ground, type Segments, listOf, sureListOf } from "./segments.ts";
+} = layout;
 
 export interface Fits {
   /** A free segment that the request fits in, `r.start` being where; 0 = there is none. */

@@ -7,7 +7,10 @@
  *
  * As everywhere in an arena: all stores are entries of the caller's transaction, under the arena's lock.
  */
-import {
+import * as layout from "../memory/layout.ts";
+import type { Ground } from "./segments.ts";
+
+const {
   ARENA_HASH_ROUND,
   ARENA_HASH_SPLIT,
   ARENA_HASH_TABLES,
@@ -17,8 +20,7 @@ import {
   PAGE_BYTES,
   TAG_LINK_NEXT,
   TAG_START,
-} from "../memory/layout.ts";
-import type { Ground } from "./segments.ts";
+} = layout;
 
 /** Buckets of the hash before its first split: table 0. Table k > 0 holds HASH_FIRST << (k − 1). */
 export const HASH_FIRST = 64;

@@ -9,7 +9,12 @@
  * nobody's hands.
  */
 import type { Floor } from "../memory/floor.ts";
-import {
+import * as layout from "../memory/layout.ts";
+import { HASH_FIRST } from "./hash.ts";
+import { createSegments, type Segments } from "./segments.ts";
+import { createSpans } from "./spans.ts";
+
+const {
   ARENA_FAILS,
   ARENA_HASH_ROUND,
   ARENA_HASH_TABLES,
@@ -36,10 +41,7 @@ import {
   TAG_SIZE,
   TAG_SPAN,
   TAG_START,
-} from "../memory/layout.ts";
-import { HASH_FIRST } from "./hash.ts";
-import { createSegments, type Segments } from "./segments.ts";
-import { createSpans } from "./spans.ts";
+} = layout;
 
 /** Answers of an allocation that is none. Pages have positive addresses. */
 export const NO_PAGES = 0;

@@ -24,7 +24,10 @@
  */
 import type { Cells } from "../memory/cells.ts";
 import type { Journal } from "../memory/journal.ts";
-import {
+import * as layout from "../memory/layout.ts";
+import { createHash, type Hash } from "./hash.ts";
+
+const {
   ARENA_ALLOCS,
   ARENA_BITMAP,
   ARENA_BITMAP_HIGH,
@@ -52,8 +55,7 @@ import {
   TAG_START,
   TAG_UNUSED,
   TAG_WORDS,
-} from "../memory/layout.ts";
-import { createHash, type Hash } from "./hash.ts";
+} = layout;
 
 /** What the tags of an arena lie in. */
 export interface Ground {

@@ -12,7 +12,12 @@
  */
 import { UmaCorruptionError, UmaError } from "../../backend/memory/errors.ts";
 import type { Floor } from "../../backend/memory/floor.ts";
-import {
+import * as layout from "../../backend/memory/layout.ts";
+import { createFits } from "../../backend/vmem/fits.ts";
+import type { Heap } from "../../backend/vmem/heap.ts";
+import { type Constraints, emptyRequest, fillConstrained, fillPlain } from "../../backend/vmem/request.ts";
+
+const {
   ARENA_FAILS,
   ARENA_IN_USE,
   ARENA_LOCK,
@@ -33,10 +38,7 @@ import {
   TAG_SEGMENT_FREE,
   TAG_SIZE,
   TAG_START,
-} from "../../backend/memory/layout.ts";
-import { createFits } from "../../backend/vmem/fits.ts";
-import type { Heap } from "../../backend/vmem/heap.ts";
-import { type Constraints, emptyRequest, fillConstrained, fillPlain } from "../../backend/vmem/request.ts";
+} = layout;
 
 /** Answers that are no address. */
 export const NO_BLOCK = 0;

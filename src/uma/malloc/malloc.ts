@@ -14,21 +14,10 @@
  * one JavaScript class, which keeps its call sites monomorphic.
  */
 import { optionError, UmaError } from "../../backend/memory/errors.ts";
-import {
-  ARENA_OWN,
-  KEG_TAG,
-  KEG_ZONE,
-  PAGE_BYTES,
-  PAGE_SHIFT,
-  PTE_SLAB,
-  PTE_TAG,
-  SB_POOL_PAGES,
-  SB_RECORD_PAGES,
-  SLAB_KEG,
-} from "../../backend/memory/layout.ts";
+import * as layout from "../../backend/memory/layout.ts";
 import type { Constraints } from "../../backend/vmem/request.ts";
 import type { DeathPolicy, ZoneDefinition } from "../definition.ts";
-import { BUSY, EMPTY } from "../outcome.ts";
+import * as outcomes from "../outcome.ts";
 import type { Uma } from "../uma.ts";
 import type { WaitOptions } from "../waiting.ts";
 import type { Zone } from "../zone.ts";
@@ -36,6 +25,9 @@ import { BLOCK_BUSY, NO_BLOCK, createBlocks } from "./blocks.ts";
 import { CLASS_OF, CLASS_SHIFT, CLASS_SIZES, SMALL_MAX_BYTES, ZONE_PREFIX, classZones } from "./classes.ts";
 import { type MallocStatistics, mallocStatistics } from "./statistics.ts";
 import { createThrift } from "./thrift.ts";
+
+const { ARENA_OWN, KEG_TAG, KEG_ZONE, PAGE_BYTES, PAGE_SHIFT, PTE_SLAB, PTE_TAG, SB_POOL_PAGES, SB_RECORD_PAGES, SLAB_KEG } = layout;
+const { BUSY, EMPTY } = outcomes;
 
 /** malloc as one thread has it. Addresses are byte addresses in the memory, multiples of 16; 0 is NULL. */
 export interface Malloc {
@@ -331,10 +323,12 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
     realloc(p: number, size: number): number {
       const quick = quickUsable(p);
       if (quick !== 0 && (size | 0) === size && size >>> 0 <= 8192) {
-        if (size <= quick && (size < 16 ? 16 : size) * SHRINK > quick) return p;
+        if (size <= quick && (size < LEAST_BYTES ? LEAST_BYTES : size) * SHRINK > quick) return p;
         const zone = bySize[(size + 15) >> 4] as Zone | null;
-        const to = zone === null ? 0 : zone.tryAlloc();
-        if (to !== 0) {
+        if (zone !== null) {
+          const to = zone.tryAlloc();
+          // What shrinks need not move.
+          if (to === 0) return size <= quick ? p : 0;
           copy(to, p, quick < size ? quick : size);
           this.free(p);
           return to;

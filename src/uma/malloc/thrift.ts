@@ -17,7 +17,15 @@
  * a thread without it gives the same pages back in the same way.
  */
 import type { Floor } from "../../backend/memory/floor.ts";
-import {
+import * as layout from "../../backend/memory/layout.ts";
+import { NO_PAGES, type PageSupplier } from "../../backend/supplier/page-supplier.ts";
+import type { Heap } from "../../backend/vmem/heap.ts";
+import type { Caches } from "../cache.ts";
+import type { Kegs } from "../keg.ts";
+import type { Zone } from "../zone.ts";
+import { DEPOT_BUCKETS, bucketItems } from "./classes.ts";
+
+const {
   BUCKET_MAX_ITEMS,
   INTENT_KEG,
   KEG_FREE,
@@ -33,13 +41,7 @@ import {
   ZONE_BUCKET_CAP,
   ZONE_DEPOT_CAP,
   ZONE_DEPOT_ITEMS,
-} from "../../backend/memory/layout.ts";
-import { NO_PAGES, type PageSupplier } from "../../backend/supplier/page-supplier.ts";
-import type { Heap } from "../../backend/vmem/heap.ts";
-import type { Caches } from "../cache.ts";
-import type { Kegs } from "../keg.ts";
-import type { Zone } from "../zone.ts";
-import { DEPOT_BUCKETS, bucketItems } from "./classes.ts";
+} = layout;
 
 /** Pages taken between two looks at what lies idle. */
 const LOOK_PAGES = 32;

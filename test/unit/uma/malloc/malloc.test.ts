@@ -95,6 +95,18 @@ describe("malloc", () => {
     expect(uma.stats().heapInUse).toBe(before);
   });
 
+  test("gives back no more of one class than others take, so that what a class has freed is there when it is needed again", () => {
+    const taken = Array.from({ length: (4 * MiB) / 64 }, () => heap.malloc(64));
+    for (const p of taken) heap.free(p);
+    const { heapInUse } = uma.stats();
+    const other = Array.from({ length: MiB / 320 }, () => heap.malloc(320));
+    const ofClass = (size: number): number => heap.stats().classes.find((one) => one.size === size)?.bytes ?? 0;
+    expect(ofClass(64)).toBeGreaterThan(2 * MiB);
+    expect(ofClass(64)).toBeLessThan(3.5 * MiB);
+    expect(uma.stats().heapInUse).toBeLessThan(heapInUse + 64 * PAGE_BYTES);
+    for (const p of other) heap.free(p);
+  });
+
   test("gives slabs of one class back when another needs the pages", () => {
     const rounds = [48, 1152, 320].map((size) => {
       const taken: number[] = [];
@@ -203,6 +215,32 @@ describe("realloc", () => {
     const p = heap.realloc(0, 40);
     expect(heap.usableSize(p)).toBe(48);
     heap.free(p);
+  });
+
+  test("of a class whose zone is not open yet, and to one, is as any other", () => {
+    const other = createMalloc(uma);
+    const p = heap.malloc(200);
+    fill(p, 200, 5);
+    const q = other.realloc(p, 210);
+    expect(holds(q, 200, 5)).toBe(true);
+    const r = other.realloc(q, 700);
+    expect(holds(r, 200, 5)).toBe(true);
+    expect(heap.stats().used).toBe(1);
+    other.free(r);
+  });
+
+  test("in the middle of an allocation, to a wrong size, or of a zone's item is refused, and changes nothing", () => {
+    const zone = uma.open(defineZone("mine", { size: 64 }));
+    const item = zone.alloc();
+    const p = heap.malloc(100);
+    expect(codeOf(() => heap.realloc(p + 16, 10))).toBe("ERR_UMA_ADDRESS");
+    expect(codeOf(() => heap.realloc(p + 0.5, 10))).toBe("ERR_UMA_ADDRESS");
+    expect(codeOf(() => heap.realloc(item, 10))).toBe("ERR_UMA_WRONG_ZONE");
+    for (const size of [-1, 0.5, Number.NaN, 2 ** 40]) expect(codeOf(() => heap.realloc(p, size))).toBe("ERR_UMA_OPTION");
+    expect(heap.usableSize(p)).toBe(112);
+    expect(heap.stats().used).toBe(1);
+    heap.free(p);
+    zone.free(item);
   });
 
   test.each([100, 50_000])("of an allocation of %d bytes that was freed is refused", (size) => {
