@@ -64,10 +64,10 @@ export { type AttachOptions, type CreateOptions, type LockOptions, type ReapAsyn
 export type { OnlineOptions, OnlineVerdict } from "./uma/verify-online.ts";
 export type { Verdict } from "./uma/verify.ts";
 export type { AreaLeftover } from "./uma/vmalloc/areas.ts";
+export type { MappedAccess, Piece } from "./uma/vmalloc/access.ts";
 export { type ForeignBuffer, type IoMaps, createIoMaps } from "./uma/vmalloc/io.ts";
 export {
   type AreaInfo,
-  type Piece,
   type Vmalloc,
   type VmallocOptions,
   type VmallocRequest,

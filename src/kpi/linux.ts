@@ -12,7 +12,8 @@ import { type Malloc, createMalloc } from "../uma/malloc/malloc.ts";
 import type { Uma } from "../uma/uma.ts";
 import { ADDRESSES } from "../uma/vmalloc/areas.ts";
 import { type ForeignBuffer, type IoMaps, createIoMaps } from "../uma/vmalloc/io.ts";
-import { type AreaInfo, type Piece, type Vmalloc, type VmallocOptions, openVmalloc } from "../uma/vmalloc/vmalloc.ts";
+import type { Piece } from "../uma/vmalloc/access.ts";
+import { type AreaInfo, type Vmalloc, type VmallocOptions, openVmalloc } from "../uma/vmalloc/vmalloc.ts";
 
 export const PAGE_SIZE: number = PAGE_BYTES;
 export const PAGE_SHIFT: number = SHIFT;
@@ -101,10 +102,16 @@ export interface Linux {
   memset_io(p: number, value: number, count: number): void;
 }
 
+/** An area as /proc/vmallocinfo writes it: its addresses, bytes, who mapped it (option `callers`), pages, kind. */
+export function vmallocinfo_line({ address, bytes, pages, kind, caller }: AreaInfo): string {
+  const hex = (p: number): string => `0x${p.toString(16)}`;
+  return `${hex(address)}-${hex(address + bytes)} ${String(bytes).padStart(8)} ${caller === "" ? "-" : caller} pages=${pages} ${kind}`;
+}
+
 /** The names of Linux for the memory that `uma` is attached to, in this thread. */
 export function createLinux(uma: Uma, options: VmallocOptions = {}, heap: Malloc = createMalloc(uma)): Linux {
   const mem = openVmalloc(uma, options);
-  const io: IoMaps = createIoMaps(uma, mem);
+  const io: IoMaps = createIoMaps(uma, mem, options);
   const addresses = uma.arenas.open(ADDRESSES);
   const { u8 } = uma.views;
 

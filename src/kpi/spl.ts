@@ -15,7 +15,7 @@ import { type ZoneOptions, defineZone } from "../uma/definition.ts";
 import { type Malloc, createMalloc } from "../uma/malloc/malloc.ts";
 import { type MallocTypes, type TypeCounters, defineMallocType, openTypes } from "../uma/malloc/types.ts";
 import { type SharedMap, defineMap, openMap } from "../uma/map/shared-map.ts";
-import { callerIn } from "../uma/sites.ts";
+import { callerText } from "../uma/sites.ts";
 import type { Uma } from "../uma/uma.ts";
 import type { Zone } from "../uma/zone.ts";
 
@@ -164,12 +164,7 @@ export function createSpl(uma: Uma, options: SplOptions = {}, heap: Malloc = cre
 
   /** "function file:line" of whoever called the library, or as it was told. */
   function caller(func: string | undefined, line: number | undefined): string {
-    if (func !== undefined) return `${func} :${line ?? 0}`.slice(-80);
-    const frame = callerIn(String(new Error("caller").stack));
-    const parts = /^(?:(.*) \()?(.*?):(\d+):\d+\)?$/.exec(frame);
-    if (parts === null) return frame.slice(0, 80);
-    const file = (parts[2] ?? "").split(/[\\/]/).pop() ?? "";
-    return `${parts[1] ?? "(top level)"} ${file}:${parts[3] ?? "0"}`.slice(-80);
+    return func === undefined ? callerText() : `${func} :${line ?? 0}`.slice(-80);
   }
 
   function take(size: number, flags: number): number {

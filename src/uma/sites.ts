@@ -101,6 +101,7 @@ const NOT_TRACKED = "(the zone has no option sites)";
 const MOST_SITES = 4096;
 const MOST_TEXT_BYTES = 240;
 const MOST_EXAMPLES = 20;
+const MOST_CALLER_CHARACTERS = 80;
 /** Where this library lies, as it stands in stacks: frames of it are no call sites. */
 const HOME: string = import.meta.url.slice(0, Math.max(0, import.meta.url.lastIndexOf("/uma/"))).replace(/^file:\/\//, "");
 
@@ -111,6 +112,15 @@ export function callerIn(stack: string): string {
   // Bundled into one file with its user, the library cannot be told by its place: then by its depth.
   const line = lines[own >= 0 && HOME !== "" ? own : Math.min(2, lines.length - 1)] ?? "";
   return line.trim().replace(/^at /, "");
+}
+
+/** "function file:line" of whoever called the library. */
+export function callerText(): string {
+  const frame = callerIn(String(new Error("caller").stack));
+  const parts = /^(?:(.*) \()?(.*?):(\d+):\d+\)?$/.exec(frame);
+  if (parts === null) return frame.slice(0, MOST_CALLER_CHARACTERS);
+  const file = (parts[2] ?? "").split(/[\\/]/).pop() ?? "";
+  return `${parts[1] ?? "(top level)"} ${file}:${parts[3] ?? "0"}`.slice(-MOST_CALLER_CHARACTERS);
 }
 
 export function createSites(floor: Floor, heap: Heap, slabs: Slabs): Sites {

@@ -47,7 +47,7 @@ const unmaps = (n: number): Work =>
 
 /** Maps a buffer from elsewhere. */
 const foreign: Work = function* (a) {
-  const p = yield* call(a.core.areas.make({ pages: 2, foreign: { page: 3, first: 16, spare: 100 }, mayWait: true }));
+  const p = yield* call(a.core.areas.make({ pages: 2, foreign: { page: 3, first: 16, spare: 100 }, caller: 5, mayWait: true }));
   if (p !== 0) yield* call(a.core.areas.remove(p, true));
 };
 
@@ -69,7 +69,14 @@ function removedOnce({ said, world }: { said: readonly unknown[]; world: MiniWor
 const world = { zones, setUp: opened(true), pages: 40 };
 
 export const scenarios: Scenario[] = [
-  scenario({ name: "maps: an area comes and goes, two kills", world, works: [maps(2)], kills: 2, quick: true, check: pagesAre }),
+  scenario({
+    name: "maps: an area of a run and a page comes and goes, two kills",
+    world,
+    works: [maps(3)],
+    kills: 2,
+    quick: true,
+    check: pagesAre,
+  }),
   scenario({
     name: "maps: the first table, two kills",
     world: { ...world, setUp: opened(false) },

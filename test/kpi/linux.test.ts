@@ -1,7 +1,18 @@
 /** Linux's names: contracts as in slab.h, gfp.h, vmalloc.h and io.h, and the drawing of ioremap in Linux Device Drivers. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { UmaError, Uma } from "../../src/index.ts";
-import { GFP_ATOMIC, GFP_KERNEL, GFP_NOWAIT, type Linux, PAGE_SIZE, __GFP_NOFAIL, __GFP_ZERO, createLinux } from "../../src/kpi/linux.ts";
+import { Uma } from "../../src/index.ts";
+import {
+  GFP_ATOMIC,
+  GFP_KERNEL,
+  GFP_NOWAIT,
+  type Linux,
+  PAGE_SIZE,
+  __GFP_NOFAIL,
+  __GFP_ZERO,
+  createLinux,
+  vmallocinfo_line,
+} from "../../src/kpi/linux.ts";
+import { codeOf } from "../fixtures/codes.ts";
 
 const MiB = 2 ** 20;
 let uma: Uma;
@@ -16,16 +27,6 @@ afterEach(() => {
   expect(uma.verify().problems).toEqual([]);
   uma.detach();
 });
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    expect(error).toBeInstanceOf(UmaError);
-    return (error as UmaError).code;
-  }
-  return "no error";
-}
 
 describe("kmalloc", () => {
   test.each([GFP_KERNEL, GFP_NOWAIT, GFP_ATOMIC, GFP_KERNEL | __GFP_NOFAIL])("with flags %d gives what kfree takes back", (flags) => {
@@ -128,8 +129,29 @@ describe("vmalloc", () => {
     const p = k.vmalloc(3 * PAGE_SIZE);
     expect(k.meminfo().VmallocUsed).toBe(4 * PAGE_SIZE);
     expect(k.meminfo().VmallocChunk).toBeLessThan(k.VMALLOC_TOTAL);
-    expect([...k.vmallocinfo()]).toEqual([{ address: p, bytes: 3 * PAGE_SIZE, pages: 3, kind: "vmalloc", owner: uma.slot }]);
+    expect([...k.vmallocinfo()]).toEqual([{ address: p, bytes: 3 * PAGE_SIZE, pages: 3, kind: "vmalloc", owner: uma.slot, caller: "" }]);
     k.vfree(p);
+  });
+});
+
+describe("vmallocinfo", () => {
+  test("names function, file and line of whoever mapped an area, and writes lines as /proc does", () => {
+    const noting = createLinux(uma, { warnBytes: 0, callers: true });
+    function scull_open(): number {
+      return noting.vmalloc(3 * PAGE_SIZE);
+    }
+    const p = scull_open();
+    const q = noting.ioremap(new SharedArrayBuffer(PAGE_SIZE), 8, 8);
+    const lines = Array.from(k.vmallocinfo(), vmallocinfo_line);
+    const from = p.toString(16);
+    const to = (p + 3 * PAGE_SIZE).toString(16);
+    expect(lines[0]).toMatch(new RegExp(`^0x${from}-0x${to} +12288 scull_open linux\\.test\\.ts:\\d+ pages=3 vmalloc$`));
+    expect(lines[1]).toMatch(/ +4096 .*linux\.test\.ts:\d+ pages=1 ioremap$/);
+    k.vfree(p);
+    noting.iounmap(q);
+    const r = k.vmalloc(2 * PAGE_SIZE);
+    expect(Array.from(k.vmallocinfo(), vmallocinfo_line)[0]).toContain(" - pages=2 vmalloc");
+    k.vfree(r);
   });
 });
 

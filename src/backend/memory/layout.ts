@@ -628,10 +628,16 @@ export const MAP_ENTRY_WORDS = 2;
 /**
  * What stands at the page of addresses: 0 = nothing; a page's byte address (low 12 bits 0); MAP_AREA: the guard page in front of an
  * area, {its pages << 8 | bits}; MAP_FOREIGN: the first page of an area over a buffer from elsewhere, {its page there << 8 | bits}.
+ * An area over a buffer from elsewhere has one page of addresses more than it has pages, at its end, with nothing at it.
  */
 export const MAP_WHAT = 0;
-/** Of MAP_AREA: name of the worker whose area it is. Of MAP_FOREIGN: first byte in the first page | bytes to spare in the last << 12. */
+/**
+ * Of MAP_AREA: name of the worker whose area it is. Of MAP_FOREIGN: first byte in the first page | bytes to spare in the last << 12.
+ * Of an area's first page (of the page more, if it is over a buffer from elsewhere): site of whoever asked for it, 0 = not noted.
+ * Of any other page: MAP_FOLLOWS, or 0: a run of pages begins there, which was taken and is given back as one.
+ */
 export const MAP_NOTE = 1;
+export const MAP_FOLLOWS = -1;
 export const MAP_AREA = 1;
 /** The area can be used; without it, it is being built or taken apart by the worker that it is noted for. */
 export const MAP_LIVE = 2;

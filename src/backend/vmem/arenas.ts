@@ -59,7 +59,7 @@ export interface Arenas {
   readonly heap: Arena;
   /**
    * Makes an arena in the memory, or opens the one of that name if it agrees; only its maker adds the span.
-   * @throws UmaError ERR_UMA_OPTION; ERR_VMEM_MISMATCH; ERR_VMEM_NOTAGS when there is no memory for its record; ERR_VMEM_BUSY.
+   * @throws UmaError ERR_UMA_OPTION, also for the names "heap" and "vmalloc"; ERR_VMEM_MISMATCH; ERR_VMEM_NOTAGS when there is no memory for its record; ERR_VMEM_BUSY.
    */
   create(name: string, options?: SharedArenaOptions): Arena;
   /** Opens an arena by its name. @throws UmaError ERR_VMEM_NO_ARENA. */
@@ -74,6 +74,8 @@ export interface ArenaSystem extends Arenas, ArenaRecovery {
   hooks: { finishFrames: () => void; quantumCache: ((arena: ArenaHandle) => QuantumCache | null) | null };
   /** The handle of the arena at word `a`. */
   at(a: number): ArenaHandle;
+  /** Keeps a name for the library's own use: only by what this returns is an arena of that name made. */
+  reserve(name: string): (options: SharedArenaOptions) => Arena;
   /** Checks all arenas but the heap. @returns pages of the heap that they have, by record and by import. */
   verify(say: (problem: string) => void): number;
 }
@@ -85,6 +87,7 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
   const records = createArenaRecords(floor, heap, engine);
   const handles = new Map<number, { serial: number; handle: ArenaHandle }>();
   const hooks: ArenaSystem["hooks"] = { finishFrames: () => undefined, quantumCache: null };
+  const reserved = new Set<string>();
   let finishing = false;
   const recovery = createArenaRecovery(floor, records, engine, { at, retire, quietly });
 
@@ -104,6 +107,16 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
   }
 
   function create(name: string, options: SharedArenaOptions = {}): Arena {
+    if (reserved.has(name)) throw optionError("name", name, "a name that the memory does not use for an arena of its own", name);
+    return make(name, options);
+  }
+
+  function reserve(name: string): (options: SharedArenaOptions) => Arena {
+    reserved.add(name);
+    return (options) => make(name, options);
+  }
+
+  function make(name: string, options: SharedArenaOptions): Arena {
     const checked = checkArenaOptions(name, options);
     const bytes = records.encode(name);
     checkShared(name, options, checked);
@@ -275,5 +288,5 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
     return pages;
   }
 
-  return { heap: at(heap.arena), create, open, list, hooks, at, ...recovery, verify };
+  return { heap: at(heap.arena), create, open, list, hooks, at, reserve, ...recovery, verify };
 }

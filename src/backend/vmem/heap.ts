@@ -67,6 +67,14 @@ export interface Heap {
    */
   alloc(pages: number, owner: number, intent: number, patience?: number): number;
   /**
+   * As `alloc`, for nobody's name, but content with less: up to `most` pages in a row, of a free stretch with at least half as many,
+   * or a quarter, and so on; at the worst one page.
+   * @returns the byte address, of {@link runPages} pages; NO_PAGES; HEAP_BUSY.
+   */
+  allocRun(most: number, intent: number, patience: number): number;
+  /** Pages of the last run. */
+  runPages(): number;
+  /**
    * Gives back what `alloc` gave.
    * @param intent - word that is cleared in the same transaction; 0 = none.
    * @param patience - as of `alloc`.
@@ -106,21 +114,35 @@ export function createHeap(floor: Floor): Heap {
     commit();
   }
 
+  let run = 0;
+
   function alloc(pages: number, owner: number, intent: number, patience: number = patienceMs): number {
+    return take(pages, pages, owner, intent, patience);
+  }
+
+  function allocRun(most: number, intent: number, patience: number): number {
+    return take(1, most, 0, intent, patience);
+  }
+
+  /** Takes `least` pages, or as many as a stretch has, `most` at the most. */
+  function take(least: number, most: number, owner: number, intent: number, patience: number): number {
     if (!locks.acquire(LOCK, patience)) return HEAP_BUSY;
     try {
       if (!populate()) {
         f64[(a + ARENA_FAILS) >> 1]++;
         return NO_PAGES;
       }
-      const size = pages * PAGE_BYTES;
-      const tag = segments.findInstant(a, size);
+      // Powers of two are found without a search.
+      let sought = least === most ? least : 1 << (31 - Math.clz32(most));
+      let tag = segments.findInstant(a, sought * PAGE_BYTES);
+      for (; tag === 0 && sought > least; tag = segments.findInstant(a, sought * PAGE_BYTES)) sought >>>= 1;
       if (tag === 0) {
         f64[(a + ARENA_FAILS) >> 1]++;
         return NO_PAGES;
       }
       const address = f64[(tag + TAG_START) >> 1];
-      segments.carve(a, tag, address, size, TAG_SEGMENT_BUSY, owner);
+      run = Math.min(most, f64[(tag + TAG_SIZE) >> 1] / PAGE_BYTES);
+      segments.carve(a, tag, address, run * PAGE_BYTES, TAG_SEGMENT_BUSY, owner);
       if (intent !== 0) set(intent, address);
       commit();
       return address;
@@ -231,5 +253,19 @@ export function createHeap(floor: Floor): Heap {
     return { free: total - inUse, inUse, total, peak: f64[(a + ARENA_PEAK) >> 1] / PAGE_BYTES };
   }
 
-  return { arena: a, segments, init, populate, alloc, free, callWaiters, wake, sizeOf, setOwner, counts };
+  return {
+    arena: a,
+    segments,
+    init,
+    populate,
+    alloc,
+    allocRun,
+    runPages: () => run,
+    free,
+    callWaiters,
+    wake,
+    sizeOf,
+    setOwner,
+    counts,
+  };
 }

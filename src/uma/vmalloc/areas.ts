@@ -8,10 +8,10 @@
  * At each instant everything has exactly one owner:
  *
  *  1. The range is taken, and the guard's entry says "being built, mine", in one transaction under the arena's lock.
- *  2. Each page is taken and entered in one transaction under the heap's lock: the entry is the word that receives its address. There
- *     is nothing in flight between the two locks.
+ *  2. Each run of pages is taken and entered in one transaction under the heap's lock (area-pages.ts): the entry of its first page is
+ *     the word that receives its address. There is nothing in flight between the two locks.
  *  3. One store makes the area live. Its taking apart begins with the opposite, under the arena's lock, where of two frees of one
- *     area one is refused; then each page is given back and its entry cleared in one transaction; then range and guard's entry go.
+ *     area one is refused; then each run is given back and its entry cleared in one transaction; then range and guard's entry go.
  *
  * So the guard's entry is the intent frame of what spans many locks: whoever recovers its worker takes apart what is not live, and
  * leaves what is to the living, noted as nobody's. Each step can be repeated.
@@ -26,7 +26,6 @@ import {
   ARENA_TOTAL,
   MAP_AREA,
   MAP_COUNT_SHIFT,
-  MAP_FOREIGN,
   MAP_IO,
   MAP_LIVE,
   MAP_NOTE,
@@ -45,9 +44,10 @@ import type { ArenaHandle } from "../../backend/vmem/handle.ts";
 import { HEAP_BUSY, type Heap, NO_PAGES } from "../../backend/vmem/heap.ts";
 import { emptyRequest, fillPlain } from "../../backend/vmem/request.ts";
 import { BUSY, EMPTY, OK, type Outcome } from "../outcome.ts";
+import { type ForeignStretch, createAreaPages } from "./area-pages.ts";
 import { type PageTable, createPageTable } from "./page-table.ts";
 
-/** Name of the arena that the addresses come from. */
+/** Name of the arena that the addresses come from; nobody else makes one of that name. */
 export const ADDRESSES = "vmalloc";
 
 /** What a dead worker had mapped: kept, and nobody's now. */
@@ -60,8 +60,10 @@ export interface AreaLeftover {
 /** What an area is made of. */
 export interface AreaRequest {
   readonly pages: number;
-  /** Of a buffer from elsewhere: its first page there, the first byte in it, and bytes to spare in the last page. */
-  readonly foreign: { readonly page: number; readonly first: number; readonly spare: number } | null;
+  /** null: pages of the heap. */
+  readonly foreign: ForeignStretch | null;
+  /** Site of whoever asks; 0 (default) = not noted. */
+  readonly caller?: number;
   /** Whether locks may be waited for. */
   readonly mayWait: boolean;
 }
@@ -80,6 +82,10 @@ export interface Areas {
   remove(p: number, io: boolean): void;
   /** Word index of the entry that describes the area at `p`; 0 = none begins there. */
   headerAt(p: number): number;
+  /** Site of whoever asked for the area at `p`, which there is; 0 = not noted. */
+  callerOf(p: number): number;
+  /** Pages of an area, from its describing word. */
+  pagesIn(word: number): number;
   /** What is wrong with an address that was taken for an area's. */
   refusal(p: number, what: string): UmaError;
   /** The next area behind the page of addresses at `p`: the address of its guard page, 0 = none. Takes no lock. */
@@ -95,10 +101,12 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
   const { locks, patienceMs, me } = floor;
   const { set, commit } = floor.journal;
   const table = createPageTable(floor, heap);
+  const pages = createAreaPages(floor, heap, table);
   const record = (): number => table.record();
   const entryOf = (p: number): number => table.entryOf(p);
   const engine: Engine = createEngine(floor);
   const request = emptyRequest();
+  const makeArena = arenas.reserve(ADDRESSES);
   /** Areas whose removal waits for a lock: still live, or begun. */
   const unfinished: number[] = [];
   let why: Outcome = OK;
@@ -106,7 +114,7 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
   function open(bytes: number): void {
     if (record() !== 0) return;
     // What the memory's arenas are made of, as they are handed out by its own system.
-    const arena = arenas.create(ADDRESSES, { quantum: PAGE_BYTES, span: { start: VMAP_START, size: bytes } }) as ArenaHandle;
+    const arena = makeArena({ quantum: PAGE_BYTES, span: { start: VMAP_START, size: bytes } }) as ArenaHandle;
     const made = table.make(arena.backing.a);
     if (made === OK) return;
     throw new UmaError(
@@ -126,27 +134,28 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
     return record() === 0 ? 0 : f64[(i32[record() + VMAP_ARENA] + ARENA_TOTAL) >> 1];
   }
 
-  function make({ pages, foreign, mayWait }: AreaRequest): number {
+  function make({ pages: count, foreign, caller = 0, mayWait }: AreaRequest): number {
     finish();
     const patience = mayWait ? patienceMs : 0;
-    const guard = takeRange(pages, foreign === null ? MAP_AREA : MAP_AREA | MAP_IO, patience);
+    const guard = foreign === null ? takeRange(count, MAP_AREA, patience) : takeRange(count + 1, MAP_AREA | MAP_IO, patience);
     if (guard <= 0) {
       why = guard === HEAP_BUSY ? BUSY : EMPTY;
       return 0;
     }
     const p = guard + PAGE_BYTES;
-    why = foreign === null ? fillPages(p, pages, patience) : note(p, foreign.page, foreign.first | (foreign.spare << 12), patience);
+    why = foreign === null ? pages.fill(p, count, patience) : pages.stand(p, count, foreign, patience);
     if (why !== OK) {
       if (!dismantle(p, patience)) unfinished.push(p);
       return 0;
     }
     const header = entryOf(guard);
+    i32[callerEntry(p, i32[header + MAP_WHAT]) + MAP_NOTE] = caller;
     Atomics.store(i32, header + MAP_WHAT, i32[header + MAP_WHAT] | MAP_LIVE);
     return p;
   }
 
-  /** Takes addresses for a guard page and `pages` more. @returns the guard's address, NO_PAGES or HEAP_BUSY. */
-  function takeRange(pages: number, what: number, patience: number): number {
+  /** Takes addresses for a guard page and `count` more. @returns the guard's address, NO_PAGES or HEAP_BUSY. */
+  function takeRange(count: number, what: number, patience: number): number {
     const a = enter(patience > 0);
     const { backing } = arenas.at(a);
     for (let tries = 0; ; tries++) {
@@ -157,7 +166,7 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
         if (!backing.isAlive()) throw destroyed();
         want = engine.wants(a, commit);
         if (want === WANTS_NOTHING || (tries > 0 && engine.segments.hasTags(a, 2))) {
-          fillPlain(request, (pages + 1) * PAGE_BYTES, PAGE_BYTES, undefined, ADDRESSES);
+          fillPlain(request, (count + 1) * PAGE_BYTES, PAGE_BYTES, undefined, ADDRESSES);
           guard = engine.take(a, request, TAG_SEGMENT_XBUSY, 0);
           if (guard < 0) {
             f64[(a + ARENA_FAILS) >> 1]++;
@@ -166,7 +175,7 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
           const header = entryOf(guard);
           if (header !== 0) {
             set(header + MAP_NOTE, me);
-            set(header + MAP_WHAT, (pages << MAP_COUNT_SHIFT) | what);
+            set(header + MAP_WHAT, (count << MAP_COUNT_SHIFT) | what);
             commit();
             return guard;
           }
@@ -190,25 +199,19 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
     return new UmaError("ERR_VMEM_DESTROYED", `arena "${ADDRESSES}" was destroyed`, { zone: ADDRESSES });
   }
 
-  function fillPages(p: number, pages: number, patience: number): Outcome {
-    for (let at = p; at < p + pages * PAGE_BYTES; at += PAGE_BYTES) {
-      const provided = table.provide(at, patience);
-      if (provided !== OK) return provided;
-      const page = heap.alloc(1, 0, entryOf(at) + MAP_WHAT, patience);
-      if (page === HEAP_BUSY) return BUSY;
-      if (page === NO_PAGES) return EMPTY;
-    }
-    return OK;
+  /** The entry whose note is the site; 0 = its table has never been there. */
+  function callerEntry(p: number, word: number): number {
+    return entryOf((word & MAP_IO) === 0 ? p : p + pagesIn(word) * PAGE_BYTES);
   }
 
-  /** Notes what stands behind an area from elsewhere; nobody reads it before the area is live. */
-  function note(p: number, page: number, bounds: number, patience: number): Outcome {
-    const provided = table.provide(p, patience);
-    if (provided !== OK) return provided;
-    const entry = entryOf(p);
-    i32[entry + MAP_NOTE] = bounds;
-    i32[entry + MAP_WHAT] = (page << MAP_COUNT_SHIFT) | MAP_FOREIGN;
-    return OK;
+  function callerOf(p: number): number {
+    const header = headerAt(p);
+    const entry = header === 0 ? 0 : callerEntry(p, i32[header + MAP_WHAT]);
+    return entry === 0 ? 0 : i32[entry + MAP_NOTE];
+  }
+
+  function pagesIn(word: number): number {
+    return (word >>> MAP_COUNT_SHIFT) - ((word & MAP_IO) === 0 ? 0 : 1);
   }
 
   function headerAt(p: number): number {
@@ -254,12 +257,9 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
   function dismantle(p: number, patience: number): boolean {
     const guard = p - PAGE_BYTES;
     const header = entryOf(guard);
-    const bytes = (i32[header + MAP_WHAT] >>> MAP_COUNT_SHIFT) * PAGE_BYTES;
-    for (let at = p; at < p + bytes; at += PAGE_BYTES) {
-      const entry = entryOf(at);
-      const page = entry === 0 ? 0 : i32[entry + MAP_WHAT];
-      if (page !== 0 && page % PAGE_BYTES === 0 && !heap.free(page, entry + MAP_WHAT, patience)) return false;
-    }
+    const word = i32[header + MAP_WHAT];
+    const bytes = (word >>> MAP_COUNT_SHIFT) * PAGE_BYTES;
+    if (!pages.clear(p, bytes, patience)) return false;
     const a = i32[record() + VMAP_ARENA];
     if (!locks.acquire(a + ARENA_LOCK, patience)) return false;
     try {
@@ -271,6 +271,8 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
         set(first + MAP_WHAT, 0);
         set(first + MAP_NOTE, 0);
       }
+      const caller = callerEntry(p, word);
+      if (caller !== 0 && caller !== first) set(caller + MAP_NOTE, 0);
       set(header + MAP_WHAT, 0);
       set(header + MAP_NOTE, 0);
       commit();
@@ -329,7 +331,7 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
     const end = VMAP_START + total();
     if (!Number.isInteger(p) || p < VMAP_START || p >= end) return `: mapped addresses lie in [${VMAP_START}, ${end})`;
     for (let guard = next(VMAP_START - PAGE_BYTES); guard !== 0 && guard < p; guard = next(guard)) {
-      const bytes = (i32[entryOf(guard) + MAP_WHAT] >>> MAP_COUNT_SHIFT) * PAGE_BYTES;
+      const bytes = pagesIn(i32[entryOf(guard) + MAP_WHAT]) * PAGE_BYTES;
       const start = guard + PAGE_BYTES;
       if (p < start + bytes && p !== start) return `: it lies ${p - start} bytes inside the area at ${start}, which has ${bytes} bytes`;
     }
@@ -363,10 +365,10 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
         locks.release();
       }
       const kind = (word & MAP_IO) === 0 ? "vmalloc" : "ioremap";
-      left.push({ address: guard + PAGE_BYTES, bytes: (word >>> MAP_COUNT_SHIFT) * PAGE_BYTES, kind });
+      left.push({ address: guard + PAGE_BYTES, bytes: pagesIn(word) * PAGE_BYTES, kind });
     }
     return left;
   }
 
-  return { table, open, total, make, outcome: () => why, remove, headerAt, refusal, next, finish, recover };
+  return { table, open, total, make, outcome: () => why, remove, headerAt, callerOf, pagesIn, refusal, next, finish, recover };
 }

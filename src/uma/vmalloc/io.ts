@@ -14,7 +14,7 @@
 import { UmaError, optionError } from "../../backend/memory/errors.ts";
 import { MAP_COUNT_SHIFT, MAP_FOREIGN, MAP_IO, MAP_LIVE, MAP_NOTE, MAP_WHAT, PAGE_BYTES } from "../../backend/memory/layout.ts";
 import type { Uma } from "../uma.ts";
-import type { Vmalloc } from "./vmalloc.ts";
+import { type Vmalloc, siteOfCaller } from "./vmalloc.ts";
 
 /** What can stand behind an ioremap. */
 export type ForeignBuffer = SharedArrayBuffer | ArrayBuffer;
@@ -65,7 +65,8 @@ const { load, store } = Atomics;
 
 const MOST_PAGES = 2 ** 22;
 
-export function createIoMaps(uma: Uma, addresses: Vmalloc): IoMaps {
+/** @param options.callers - notes who maps, as the option of that name does for vmalloc. */
+export function createIoMaps(uma: Uma, addresses: Vmalloc, { callers = false }: { readonly callers?: boolean } = {}): IoMaps {
   const { core } = uma;
   const { areas } = core;
   const { i32 } = core.floor.cells;
@@ -85,7 +86,8 @@ export function createIoMaps(uma: Uma, addresses: Vmalloc): IoMaps {
     const pages = Math.ceil((first + size) / PAGE_BYTES);
     if (page + pages > MOST_PAGES)
       throw optionError("offset of ioremap", offset, `below ${MOST_PAGES * PAGE_BYTES}, with the size (bytes)`);
-    const base = areas.make({ pages, foreign: { page, first, spare: pages * PAGE_BYTES - first - size }, mayWait: true });
+    const foreign = { page, first, spare: pages * PAGE_BYTES - first - size };
+    const base = areas.make({ pages, foreign, caller: siteOfCaller(core, callers), mayWait: true });
     if (base === 0) {
       core.failure = areas.outcome();
       return 0;
@@ -113,7 +115,7 @@ export function createIoMaps(uma: Uma, addresses: Vmalloc): IoMaps {
     const note = entry === 0 ? 0 : i32[entry + MAP_NOTE];
     if ((place & MAP_FOREIGN) === 0) return null;
     const first = note & (PAGE_BYTES - 1);
-    const high = base + (what >>> MAP_COUNT_SHIFT) * PAGE_BYTES - (note >>> 12);
+    const high = base + areas.pagesIn(what) * PAGE_BYTES - (note >>> 12);
     return { base, note: place, low: base + first, high, offset: (place >>> MAP_COUNT_SHIFT) * PAGE_BYTES + first };
   }
 

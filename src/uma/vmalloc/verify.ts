@@ -5,6 +5,7 @@ import {
   MAP_AREA,
   MAP_COUNT_SHIFT,
   MAP_ENTRY_WORDS,
+  MAP_FOLLOWS,
   MAP_FOREIGN,
   MAP_IO,
   MAP_LIVE,
@@ -55,10 +56,15 @@ export function verifyAreas(floor: Floor, heap: Heap, areas: Areas, say: (proble
   let areaEnd = 0;
   let inIo = false;
   let isLive = false;
+  /** What the run that the walk is in must go on with, and for how many pages yet. */
+  let follows = 0;
+  let missing = 0;
+  let pages = 0;
 
   function lookAt(p: number, entry: number): void {
     const what = i32[entry + MAP_WHAT];
-    if (p < areaEnd) lookInside(p, what);
+    if (p >= areaEnd) endRun(p);
+    if (p < areaEnd) lookInside(p, what, i32[entry + MAP_NOTE] === MAP_FOLLOWS);
     else if ((what & MAP_AREA) !== 0) enterArea(p, what, i32[entry + MAP_NOTE]);
     else if (what !== 0 || i32[entry + MAP_NOTE] !== 0) say(`mapped addresses: the page at ${p} has an entry and lies in no area`);
   }
@@ -75,7 +81,13 @@ export function verifyAreas(floor: Floor, heap: Heap, areas: Areas, say: (proble
     if (!isLive && owner === MARK_ORPHAN) say(`mapped addresses: the area at ${p} is half built or half taken apart, and nobody's`);
   }
 
-  function lookInside(p: number, what: number): void {
+  /** Only of an area that is half taken apart may the end of a run be gone before its beginning. */
+  function endRun(p: number): void {
+    if (isLive && missing > 0) say(`mapped addresses: of the run of pages in front of ${p}, ${missing} are not mapped`);
+    missing = 0;
+  }
+
+  function lookInside(p: number, what: number, inRun: boolean): void {
     if (inIo) {
       if (what !== 0 && (what & MAP_FOREIGN) === 0)
         say(`mapped addresses: a page of the heap is mapped at ${p}, over a buffer from elsewhere`);
@@ -86,9 +98,20 @@ export function verifyAreas(floor: Floor, heap: Heap, areas: Areas, say: (proble
       return;
     }
     if (what % PAGE_BYTES !== 0) return say(`mapped addresses: the entry at ${p} is ${what}`);
-    if (blocks.get(what) !== PAGE_BYTES) say(`mapped addresses: ${what}, mapped at ${p}, is no page taken from the heap`);
     if (mapped.has(what)) say(`mapped addresses: the page ${what} is mapped at ${String(mapped.get(what))} and at ${p}`);
     mapped.set(what, p);
+    if (inRun) {
+      if (what !== follows || missing === 0) say(`mapped addresses: ${what}, mapped at ${p}, does not follow in a run of pages`);
+      follows += PAGE_BYTES;
+      missing--;
+      return;
+    }
+    endRun(p);
+    const run = (blocks.get(what) ?? 0) / PAGE_BYTES;
+    if (run === 0) return say(`mapped addresses: ${what}, mapped at ${p}, is no page taken from the heap`);
+    pages += run;
+    missing = run - 1;
+    follows = what + PAGE_BYTES;
   }
 
   for (let n = 0; n < VMAP_TABLES; n++) {
@@ -100,6 +123,7 @@ export function verifyAreas(floor: Floor, heap: Heap, areas: Areas, say: (proble
     const first = table.entryOf(start);
     for (let k = 0; k < MAP_TABLE_ENTRIES; k++) lookAt(start + k * PAGE_BYTES, first + k * MAP_ENTRY_WORDS);
   }
+  endRun(areaEnd);
   for (const guard of ranges.keys()) say(`mapped addresses: those at ${guard} are taken, and there is no area`);
-  return mapped.size;
+  return pages;
 }

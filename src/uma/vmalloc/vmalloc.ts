@@ -1,40 +1,25 @@
 /**
  * vmalloc: one stretch of addresses over pages from anywhere in the heap.
  *
- * A heap that has lived for a while has free pages and no long free stretch. An area here takes single pages, wherever they lie, and
- * maps them side by side; the price is that its addresses mean nothing to a typed array: every access goes through the page table
- * (three loads), or through {@link Vmalloc.pieces}, which gives the stretches of the memory behind a range, for use without a copy.
- * Pages that happen to follow each other are one piece.
+ * A heap that has lived for a while has free pages and no long free stretch. An area here takes pages wherever they lie, as many in a
+ * row as there are, at the worst one by one, and maps them side by side; the price is that its addresses mean nothing to a typed
+ * array: every access goes through the page table (three loads), or through {@link Vmalloc.pieces}, which gives the stretches of the
+ * memory behind a range, for use without a copy.
  *
  * When not to use it: for one page, which needs no page table; for what fits a free stretch, which `malloc` gives directly; and
  * wherever the work can be done a page at a time. It is right for a large buffer that is used in sequence and must look like one.
  *
  * Sizes are rounded up to pages. There is a guard page in front of each area, so what runs out of an area at either end is refused.
  */
-import { UmaError, optionError } from "../../backend/memory/errors.ts";
-import {
-  MAP_COUNT_SHIFT,
-  MAP_IO,
-  MAP_LIVE,
-  MAP_NOTE,
-  MAP_TABLE_SPAN,
-  MAP_WHAT,
-  MARK_ORPHAN,
-  PAGE_BYTES,
-  VMAP_START,
-} from "../../backend/memory/layout.ts";
+import { optionError } from "../../backend/memory/errors.ts";
+import { MAP_IO, MAP_LIVE, MAP_NOTE, MAP_TABLE_SPAN, MAP_WHAT, MARK_ORPHAN, PAGE_BYTES, VMAP_START } from "../../backend/memory/layout.ts";
 import { slotOf } from "../../backend/memory/names.ts";
 import type { Core } from "../core.ts";
 import { EMPTY } from "../outcome.ts";
 import type { Uma } from "../uma.ts";
+import { callerText } from "../sites.ts";
+import { type MappedAccess, createAccess } from "./access.ts";
 import { MAP_MOST_BYTES } from "./page-table.ts";
-
-/** Bytes that are not in one place: where a piece of a mapped range lies in the memory. */
-export interface Piece {
-  /** Byte address in the memory, and bytes from there on. */
-  readonly address: number;
-  readonly bytes: number;
-}
 
 /** A line of vmallocinfo. */
 export interface AreaInfo {
@@ -44,6 +29,8 @@ export interface AreaInfo {
   readonly kind: "vmalloc" | "ioremap";
   /** Slot of the worker whose it is; 127: that worker is dead. */
   readonly owner: number;
+  /** "function file:line" of whoever mapped it; "" where that was not asked to be noted ({@link VmallocOptions.callers}). */
+  readonly caller: string;
 }
 
 export interface VmallocOptions {
@@ -54,6 +41,8 @@ export interface VmallocOptions {
   readonly bytes?: number;
   /** An area of this many bytes or more, or of one page only, is warned of, once for each reason and thread. Default 1 MiB; 0 = never. */
   readonly warnBytes?: number;
+  /** Notes function, file and line of whoever maps an area in this thread, for vmallocinfo: a stack each time. Default false. */
+  readonly callers?: boolean;
   /** Where warnings go; default console.warn. */
   readonly warn?: (message: string) => void;
 }
@@ -75,7 +64,7 @@ export interface VmallocStatistics {
   readonly tables: number;
 }
 
-export interface Vmalloc {
+export interface Vmalloc extends MappedAccess {
   /** Mapped addresses lie in [start, end): behind every byte address. */
   readonly start: number;
   readonly end: number;
@@ -90,41 +79,8 @@ export interface Vmalloc {
    * @throws UmaError ERR_UMA_ADDRESS (half an area, no area, one freed before), ERR_VMEM_KIND (an ioremap's); nothing has changed then.
    */
   free(p: number): void;
-  /** Whether `p` lies among the mapped addresses, mapped or not. */
-  isMapped(p: number): boolean;
   /** Bytes of the area that begins at `p`. @throws UmaError ERR_UMA_ADDRESS. */
   sizeOf(p: number): number;
-  /** Byte address in the memory of the byte at `p`. @throws UmaError ERR_UMA_ADDRESS where nothing is mapped. */
-  at(p: number): number;
-  /**
-   * Where the bytes [p, p + size) lie, in order; neighbouring pages are one piece. Each piece is looked up when it is asked for.
-   * @throws UmaError ERR_UMA_ADDRESS where nothing is mapped.
-   */
-  pieces(p: number, size: number): Generator<Piece, void, void>;
-  /** Copies `from` to the bytes at `p`; copies the bytes at `p` into `into`. Checked as a whole first: nothing is copied in part. */
-  copyIn(p: number, from: Uint8Array): void;
-  copyOut(p: number, into: Uint8Array): void;
-  fill(p: number, value: number, size: number): void;
-  getU8(p: number): number;
-  getI8(p: number): number;
-  getU16(p: number): number;
-  getI16(p: number): number;
-  getU32(p: number): number;
-  getI32(p: number): number;
-  getF32(p: number): number;
-  getF64(p: number): number;
-  getU64(p: number): bigint;
-  getI64(p: number): bigint;
-  setU8(p: number, value: number): void;
-  setI8(p: number, value: number): void;
-  setU16(p: number, value: number): void;
-  setI16(p: number, value: number): void;
-  setU32(p: number, value: number): void;
-  setI32(p: number, value: number): void;
-  setF32(p: number, value: number): void;
-  setF64(p: number, value: number): void;
-  setU64(p: number, value: bigint): void;
-  setI64(p: number, value: bigint): void;
   /** All areas, in the order of their addresses. Holds no lock, neither while it runs nor between two lines; /proc/vmallocinfo. */
   info(): Generator<AreaInfo, void, void>;
   stats(): VmallocStatistics;
@@ -143,16 +99,13 @@ export function openVmalloc(uma: Uma, options: VmallocOptions = {}): Vmalloc {
   const { core } = uma;
   const { areas } = core;
   areas.open(checkBytes(options.bytes, core));
-  const { u8, i32, buffer } = core.floor.cells;
+  const { i32 } = core.floor.cells;
   const { heapEnd } = core.floor.geometry;
   const entryOf = (p: number): number => areas.table.entryOf(p);
   const START = VMAP_START;
   const END = START + areas.total();
-  const view = new DataView(buffer);
-  /** What crosses from a page to the next is put together here. */
-  const scratch = new DataView(new ArrayBuffer(8));
-  const scratchBytes = new Uint8Array(scratch.buffer);
-  const { warnBytes = WARN_BYTES, warn = (message: string): void => console.warn(message) } = options;
+  const access = createAccess(core, END);
+  const { warnBytes = WARN_BYTES, callers = false, warn = (message: string): void => console.warn(message) } = options;
   const warned = new Set<string>();
 
   function checkSize(size: number, what: string): number {
@@ -164,12 +117,12 @@ export function openVmalloc(uma: Uma, options: VmallocOptions = {}): Vmalloc {
     const pages = checkSize(size, "size of vmalloc");
     warnOf(pages);
     const p = nowait ? hurried(pages) : patient(pages);
-    if (p !== 0 && zero) fill(p, 0, pages * PAGE_BYTES);
+    if (p !== 0 && zero) access.fill(p, 0, pages * PAGE_BYTES);
     return p;
   }
 
   function patient(pages: number): number {
-    const request = { pages, foreign: null, mayWait: true };
+    const request = { pages, foreign: null, caller: siteOfCaller(core, callers), mayWait: true };
     let p = areas.make(request);
     // Memory that zones hold in reserve is memory all the same.
     if (p === 0 && areas.outcome() === EMPTY && uma.reclaim("drain").slabs > 0) p = areas.make(request);
@@ -181,7 +134,7 @@ export function openVmalloc(uma: Uma, options: VmallocOptions = {}): Vmalloc {
     const { locks } = core.floor;
     locks.hurry++;
     try {
-      const p = areas.make({ pages, foreign: null, mayWait: false });
+      const p = areas.make({ pages, foreign: null, caller: siteOfCaller(core, callers), mayWait: false });
       core.failure = p === 0 ? areas.outcome() : core.failure;
       return p;
     } finally {
@@ -203,128 +156,21 @@ export function openVmalloc(uma: Uma, options: VmallocOptions = {}): Vmalloc {
     warn(`vmalloc of ${bytes} bytes: ${why}`);
   }
 
-  function unmapped(p: number): UmaError {
-    const where = typeof p === "number" && p >= START && p < END ? "nothing is mapped there" : `mapped addresses lie in [${START}, ${END})`;
-    return new UmaError("ERR_UMA_ADDRESS", `no access at ${String(p)}: ${where}`, typeof p === "number" ? { value: p } : {});
-  }
-
-  /** Byte address behind `p`, 0 = none. */
-  function lookUp(p: number): number {
-    if (p >>> 0 !== p || p < START || p >= END) return 0;
-    const entry = entryOf(p);
-    if (entry === 0) return 0;
-    const what = i32[entry + MAP_WHAT];
-    // Anything but a page has something in the low bits.
-    return what !== 0 && (what & 4095) === 0 ? what + (p & 4095) : 0;
-  }
-
-  function at(p: number): number {
-    const address = lookUp(p);
-    if (address === 0) throw unmapped(p);
-    return address;
-  }
-
-  /** Bytes from `p` on that lie in one stretch of the memory, `most` at the most. */
-  function stretch(p: number, most: number): number {
-    let bytes = PAGE_BYTES - (p & 4095);
-    let address = lookUp(p) + bytes;
-    while (bytes < most && lookUp(p + bytes) === address) {
-      bytes += PAGE_BYTES;
-      address += PAGE_BYTES;
-    }
-    return bytes < most ? bytes : most;
-  }
-
-  function* pieces(p: number, size: number): Generator<Piece, void, void> {
-    checkLength(size, "size of pieces");
-    for (let done = 0; done < size; ) {
-      const address = at(p + done);
-      const bytes = stretch(p + done, size - done);
-      yield { address, bytes };
-      done += bytes;
-    }
-  }
-
-  function checkLength(size: number, what: string): void {
-    if (!Number.isSafeInteger(size) || size < 0) throw optionError(what, size, "an integer from 0 on (bytes)");
-  }
-
-  /** Refuses a range of which any page is not mapped. */
-  function checkRange(p: number, size: number): void {
-    checkLength(size, "size of a mapped range");
-    at(p);
-    for (let q = p - (p % PAGE_BYTES) + PAGE_BYTES; q < p + size; q += PAGE_BYTES) at(q);
-  }
-
-  function copyIn(p: number, from: Uint8Array): void {
-    if (from.length === 0) return;
-    checkRange(p, from.length);
-    for (let done = 0; done < from.length; ) {
-      const bytes = stretch(p + done, from.length - done);
-      u8.set(bytes === from.length ? from : from.subarray(done, done + bytes), at(p + done));
-      done += bytes;
-    }
-  }
-
-  function copyOut(p: number, into: Uint8Array): void {
-    if (into.length === 0) return;
-    checkRange(p, into.length);
-    for (let done = 0; done < into.length; ) {
-      const bytes = stretch(p + done, into.length - done);
-      const address = at(p + done);
-      into.set(u8.subarray(address, address + bytes), done);
-      done += bytes;
-    }
-  }
-
-  function fill(p: number, value: number, size: number): void {
-    if (size === 0) return;
-    checkRange(p, size);
-    for (let done = 0; done < size; ) {
-      const bytes = stretch(p + done, size - done);
-      const address = at(p + done);
-      u8.fill(value, address, address + bytes);
-      done += bytes;
-    }
-  }
-
-  /** The `bytes` bytes at `p` where they can be read as one: in the memory, or put together in the scratch. @returns their address; −1 = scratch. */
-  function reach(p: number, bytes: number): number {
-    const address = at(p);
-    if ((p & 4095) <= PAGE_BYTES - bytes) return address;
-    const next = at(p + bytes - 1);
-    for (let n = 0; n < bytes; n++) {
-      const here = PAGE_BYTES - (p & 4095);
-      scratchBytes[n] = u8[n < here ? address + n : next - (bytes - 1 - n)];
-    }
-    return -1;
-  }
-
-  /** Where a value of `bytes` bytes is to be written: its address, or −1: into the scratch, and {@link spread} from there. */
-  function target(p: number, bytes: number): number {
-    const address = at(p);
-    if ((p & 4095) <= PAGE_BYTES - bytes) return address;
-    at(p + bytes - 1);
-    return -1;
-  }
-
-  function spread(p: number, bytes: number): void {
-    for (let n = 0; n < bytes; n++) u8[at(p + n)] = scratchBytes[n] as number;
-  }
-
   function* info(): Generator<AreaInfo, void, void> {
     for (let guard = areas.next(START - PAGE_BYTES); guard !== 0; guard = areas.next(guard)) {
       const header = entryOf(guard);
       const what = i32[header + MAP_WHAT];
       const owner = i32[header + MAP_NOTE];
       if ((what & MAP_LIVE) === 0) continue;
-      const pages = what >>> MAP_COUNT_SHIFT;
+      const pages = areas.pagesIn(what);
+      const caller = areas.callerOf(guard + PAGE_BYTES);
       yield {
         address: guard + PAGE_BYTES,
         bytes: pages * PAGE_BYTES,
         pages,
         kind: (what & MAP_IO) === 0 ? "vmalloc" : "ioremap",
         owner: owner === MARK_ORPHAN ? MARK_ORPHAN : slotOf(owner),
+        caller: caller === 0 ? "" : core.sites.textOf(caller),
       };
     }
   }
@@ -332,7 +178,7 @@ export function openVmalloc(uma: Uma, options: VmallocOptions = {}): Vmalloc {
   function sizeOf(p: number): number {
     const header = areas.headerAt(p);
     if (header === 0 || (i32[header + MAP_WHAT] & MAP_LIVE) === 0) throw areas.refusal(p, "sizeOf");
-    return (i32[header + MAP_WHAT] >>> MAP_COUNT_SHIFT) * PAGE_BYTES;
+    return areas.pagesIn(i32[header + MAP_WHAT]) * PAGE_BYTES;
   }
 
   function stats(): VmallocStatistics {
@@ -341,62 +187,30 @@ export function openVmalloc(uma: Uma, options: VmallocOptions = {}): Vmalloc {
     let used = 0;
     for (const area of info()) {
       count++;
-      used += area.bytes + PAGE_BYTES;
+      // The guard page; over a buffer from elsewhere, one more at the end.
+      used += area.bytes + (area.kind === "vmalloc" ? PAGE_BYTES : 2 * PAGE_BYTES);
       if (area.kind === "vmalloc") pages += area.pages;
     }
     return { areas: count, bytes: pages * PAGE_BYTES, used, total: END - START, tables: areas.table.tables() };
   }
 
-  /** Reads `bytes` bytes at `p` by `read`, which is told where they are. */
-  function get<T>(p: number, bytes: number, read: (from: DataView, address: number) => T): T {
-    const address = reach(p, bytes);
-    return address < 0 ? read(scratch, 0) : read(view, address);
-  }
-
-  function put(p: number, bytes: number, write: (into: DataView, address: number) => void): void {
-    const address = target(p, bytes);
-    if (address >= 0) return write(view, address);
-    write(scratch, 0);
-    spread(p, bytes);
-  }
-
   return {
+    ...access,
     start: START,
     end: END,
     alloc,
     free(p) {
       if (p !== 0) areas.remove(p, false);
     },
-    isMapped: (p) => typeof p === "number" && p >= START && p < END,
     sizeOf,
-    at,
-    pieces,
-    copyIn,
-    copyOut,
-    fill,
-    getU8: (p) => u8[at(p)] as number,
-    getI8: (p) => view.getInt8(at(p)),
-    getU16: (p) => get(p, 2, (from, address) => from.getUint16(address, true)),
-    getI16: (p) => get(p, 2, (from, address) => from.getInt16(address, true)),
-    getU32: (p) => get(p, 4, (from, address) => from.getUint32(address, true)),
-    getI32: (p) => get(p, 4, (from, address) => from.getInt32(address, true)),
-    getF32: (p) => get(p, 4, (from, address) => from.getFloat32(address, true)),
-    getF64: (p) => get(p, 8, (from, address) => from.getFloat64(address, true)),
-    getU64: (p) => get(p, 8, (from, address) => from.getBigUint64(address, true)),
-    getI64: (p) => get(p, 8, (from, address) => from.getBigInt64(address, true)),
-    setU8: (p, value) => view.setUint8(at(p), value),
-    setI8: (p, value) => view.setInt8(at(p), value),
-    setU16: (p, value) => put(p, 2, (into, address) => into.setUint16(address, value, true)),
-    setI16: (p, value) => put(p, 2, (into, address) => into.setInt16(address, value, true)),
-    setU32: (p, value) => put(p, 4, (into, address) => into.setUint32(address, value, true)),
-    setI32: (p, value) => put(p, 4, (into, address) => into.setInt32(address, value, true)),
-    setF32: (p, value) => put(p, 4, (into, address) => into.setFloat32(address, value, true)),
-    setF64: (p, value) => put(p, 8, (into, address) => into.setFloat64(address, value, true)),
-    setU64: (p, value) => put(p, 8, (into, address) => into.setBigUint64(address, value, true)),
-    setI64: (p, value) => put(p, 8, (into, address) => into.setBigInt64(address, value, true)),
     info,
     stats,
   };
+}
+
+/** Site of whoever called the library, to be noted with an area; 0 = not to be. Takes the control lock for a new one. */
+export function siteOfCaller(core: Core, wanted: boolean): number {
+  return wanted ? core.sites.idOf(callerText()) : 0;
 }
 
 function checkBytes(given: number | undefined, core: Core): number {

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { UmaError } from "../../../../src/backend/memory/errors.ts";
-import { ARENA_LOCK, PAGE_BYTES, VMAP_ARENA } from "../../../../src/backend/memory/layout.ts";
+import { ARENA_LOCK, MAP_WHAT, PAGE_BYTES, VMAP_ARENA } from "../../../../src/backend/memory/layout.ts";
 import { Uma } from "../../../../src/uma/uma.ts";
+import { createIoMaps } from "../../../../src/uma/vmalloc/io.ts";
 import { type Vmalloc, openVmalloc } from "../../../../src/uma/vmalloc/vmalloc.ts";
+import { codeOf } from "../../../fixtures/codes.ts";
 import { randomFrom, seedFor } from "../../../fixtures/seeds.ts";
 
 const MiB = 2 ** 20;
@@ -21,25 +22,34 @@ afterEach(() => {
   uma.detach();
 });
 
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    expect(error).toBeInstanceOf(UmaError);
-    return (error as UmaError).code;
-  }
-  return "no error";
-}
-
-/** Takes every other page of the heap, so that no two free ones follow each other. @returns what gives them back. */
-function scatter(pages: number): () => void {
+/** Takes the whole heap but runs of so many pages, each with one between it and the next. @returns what gives the rest back. */
+function leave(runs: readonly number[]): () => void {
   const { heap } = uma.core;
   const taken: number[] = [];
-  for (let n = 0; n < 2 * pages; n++) taken.push(heap.alloc(1, uma.name, 0));
-  for (let n = 0; n < taken.length; n += 2) heap.free(taken[n] as number, 0);
+  for (let p = heap.alloc(1, uma.name, 0); p > 0; p = heap.alloc(1, uma.name, 0)) taken.push(p);
+  taken.sort((one, other) => one - other);
+  const free = new Set<number>();
+  // Pages of the heap's own may lie between two of them: whole stretches only.
+  const isWhole = (n: number, run: number): boolean => taken[n + run] === (taken[n] as number) + run * PAGE_BYTES;
+  let n = 1;
+  for (const run of runs) {
+    while (!isWhole(n, run)) n++;
+    for (let k = 0; k < run; k++) free.add(taken[n + k] as number);
+    n += run + 1;
+  }
+  for (const p of free) heap.free(p, 0);
   return () => {
-    for (let n = 1; n < taken.length; n += 2) heap.free(taken[n] as number, 0);
+    for (const p of taken) if (!free.has(p)) heap.free(p, 0);
   };
+}
+
+/** Leaves single pages only. */
+function scatter(pages: number): () => void {
+  return leave(new Array<number>(pages).fill(1));
+}
+
+function lengths(p: number, size: number): number[] {
+  return Array.from(vm.pieces(p, size), ({ bytes }) => bytes / PAGE_BYTES);
 }
 
 describe("vmalloc", () => {
@@ -59,7 +69,9 @@ describe("vmalloc", () => {
   });
 
   test("makes one stretch of pages that lie apart, and reads back what was written, of every type, across pages too", () => {
-    const gather = scatter(64);
+    // A few more: the heap wants pages for its own tags.
+    vm.free(vm.alloc(100));
+    const gather = scatter(70);
     const p = vm.alloc(64 * PAGE_BYTES);
     const pieces = [...vm.pieces(p, 64 * PAGE_BYTES)];
     expect(pieces.length).toBe(64);
@@ -96,6 +108,53 @@ describe("vmalloc", () => {
     vm.free(p);
     gather();
     uma.verify();
+  });
+
+  test("takes pages in the longest runs that there are, and single ones when there are no others", () => {
+    vm.free(vm.alloc(100));
+    const gather = leave([1, 9, 1, 5, 20, 2, 1, 1, 1, 1]);
+    const p = vm.alloc(38 * PAGE_BYTES);
+    expect(lengths(p, 38 * PAGE_BYTES).sort((one, other) => other - one)).toEqual([20, 9, 5, 2, 1, 1]);
+    vm.fill(p, 3, 38 * PAGE_BYTES);
+    expect(uma.verify().problems).toEqual([]);
+    vm.free(p);
+    gather();
+    const whole = vm.alloc(300 * PAGE_BYTES);
+    expect(lengths(whole, 300 * PAGE_BYTES).length).toBeLessThan(10);
+    vm.free(whole);
+  });
+
+  test("copies between mapped ranges and the memory itself, by pages that lie apart", () => {
+    const plain = uma.core.heap.alloc(8, uma.name, 0);
+    const here = uma.views.u8.subarray(plain + 50, plain + 50 + 7 * PAGE_BYTES);
+    vm.free(vm.alloc(100));
+    const gather = scatter(12);
+    const p = vm.alloc(8 * PAGE_BYTES);
+    here.forEach((_, n) => (here[n] = n * 7 + (n >> 9)));
+    const bytes = here.slice();
+    vm.copyIn(p + 123, here);
+    here.fill(0);
+    vm.copyOut(p + 123, here);
+    expect(Buffer.compare(here, bytes)).toBe(0);
+    const out = new Uint8Array(bytes.length);
+    vm.copyOut(p + 123, out);
+    expect(Buffer.compare(out, bytes)).toBe(0);
+    vm.free(p);
+    gather();
+    uma.core.heap.free(plain, 0);
+  });
+
+  test("verify() finds a page of a run that is missing, or another one in its place", () => {
+    const p = vm.alloc(5 * PAGE_BYTES);
+    const { i32 } = uma.core.floor.cells;
+    const word = uma.core.areas.table.entryOf(p + 3 * PAGE_BYTES) + MAP_WHAT;
+    const page = i32[word] as number;
+    i32[word] = 0;
+    expect(uma.verify().problems.join()).toContain(`no page is mapped at ${p + 3 * PAGE_BYTES}`);
+    i32[word] = page + 4 * PAGE_BYTES;
+    expect(uma.verify().problems.join()).toContain("does not follow in a run of pages");
+    i32[word] = page;
+    vm.free(p);
   });
 
   test("gives neighbouring pages as one piece, and pieces from within a page to within another", () => {
@@ -198,6 +257,45 @@ describe("vmalloc", () => {
     expect(rest.map((line) => line.address)).toContain(areas[1]);
     expect(rest.map((line) => line.address)).not.toContain(areas[2]);
     for (const p of [areas[0] as number, areas[1] as number]) vm.free(p);
+  });
+
+  test("says who mapped an area, by function, file and line, where that is asked for, in every thread", () => {
+    const noting = openVmalloc(uma, { warnBytes: 0, callers: true });
+    function openDevice(): number {
+      return noting.alloc(2 * PAGE_BYTES, { nowait: true });
+    }
+    const p = openDevice();
+    const silent = vm.alloc(2 * PAGE_BYTES);
+    const io = createIoMaps(uma, noting, { callers: true });
+    const buffer = new SharedArrayBuffer(PAGE_BYTES);
+    const q = io.map(buffer, 0, PAGE_BYTES);
+    io.write32(q + PAGE_BYTES - 4, 7);
+    expect(codeOf(() => io.read8(q + PAGE_BYTES))).toBe("ERR_UMA_ADDRESS");
+    const lines = new Map(Array.from(vm.info(), (line) => [line.address, line]));
+    expect(lines.get(p)?.caller).toMatch(/^openDevice vmalloc\.test\.ts:\d+$/);
+    expect(lines.get(silent)?.caller).toBe("");
+    expect(lines.get(q)).toMatchObject({ kind: "ioremap", pages: 1, caller: expect.stringMatching(/vmalloc\.test\.ts:\d+$/) as string });
+    expect(uma.verify().problems).toEqual([]);
+    vm.free(p);
+    vm.free(silent);
+    io.unmap(q);
+    const again = vm.alloc(2 * PAGE_BYTES);
+    expect([...vm.info()].map(({ caller }) => caller)).toEqual([""]);
+    vm.free(again);
+  });
+
+  test("its arena's name is nobody else's, before it is opened and after", () => {
+    const other = Uma.create({ bytes: 4 * MiB, workers: 2 });
+    const theirs = { quantum: 16, span: { start: 0, size: 1600 } };
+    expect(codeOf(() => other.arenas.create("vmalloc", theirs))).toBe("ERR_UMA_OPTION");
+    expect(other.arenas.list()).toEqual([]);
+    const mapped = openVmalloc(other, { warnBytes: 0 });
+    expect(codeOf(() => other.arenas.create("vmalloc", theirs))).toBe("ERR_UMA_OPTION");
+    expect(codeOf(() => other.arenas.create("vmalloc", { quantum: PAGE_BYTES }))).toBe("ERR_UMA_OPTION");
+    mapped.free(mapped.alloc(2 * PAGE_BYTES));
+    expect(other.arenas.open("vmalloc").size("alloc")).toBe(0);
+    expect(other.verify().problems).toEqual([]);
+    other.detach();
   });
 
   test("waits for no lock with nowait, and finishes a free that met one later", () => {
