@@ -11,9 +11,10 @@ import { type Plan, makePlan } from "../../src/cli/plan.ts";
 import { defaultBytes } from "../../src/cli/replay.ts";
 import { ALLOC, FREE, type Trace, readTrace } from "../../src/cli/trace.ts";
 import { type Ticket, createMalloc, Uma } from "../../src/index.ts";
-import type { SliceProgram } from "../harness/suite.ts";
+import type { Slice, SliceProgram } from "../harness/suite.ts";
 import { nativeReplay } from "./compiled.ts";
 import { startCrew } from "./crew.ts";
+import { orderAllows } from "./order.ts";
 
 const WORDS = 4;
 /** Imported constants cost a look at their module each; these are the trace's. */
@@ -137,6 +138,44 @@ export async function onWorkers(name: string, workers: number): Promise<SlicePro
       if (wrong > 0) throw new Error(`${wrong} stamps of ${name} were wrong`);
       return { ops: plan.operations, ns: Math.max(...slices.map(({ ns }) => ns)) };
     },
+    figures: () => ({ "order allows": orderAllows(plan) }),
+    close: () => void crew.close(),
+  };
+}
+
+/** What a worker of {@link onWorkersApace} is told. */
+export interface ApacePart {
+  readonly ticket: Ticket;
+  readonly plan: Plan;
+  /** Addresses of what other workers are going to need, by object. */
+  readonly passedOn: Int32Array;
+  readonly worker: number;
+}
+
+/**
+ * Passes before the first that counts, whatever the number of workers: two of them compile the same code twice, on the processors
+ * that they work on, and go on getting faster for longer than the harness waits.
+ */
+const WARM_UP_PASSES = 25;
+
+/** The trace dealt to some workers, the operations alone, each worker at its own pace. A pass takes as long as the slowest of them. */
+export async function onWorkersApace(name: string, workers: number): Promise<SliceProgram> {
+  const trace = traceOf(name);
+  const plan = makePlan(trace, workers);
+  const uma = Uma.create({ bytes: defaultBytes(trace.peakBytes), workers: workers + 1 });
+  const malloc = createMalloc(uma);
+  const passedOn = new Int32Array(new SharedArrayBuffer(plan.sizes.length * 4));
+  const parts = plan.counts.map((_, worker): ApacePart => ({ ticket: uma.ticket(), plan, passedOn, worker }));
+  const crew = await startCrew("./replaying-apace-worker.js", parts);
+  const slice = async (): Promise<Slice> => {
+    for (const p of passedOn) if (p > 0) malloc.free(p);
+    passedOn.fill(0);
+    const slices = await crew.work(0);
+    return { ops: plan.operations, ns: Math.max(...slices.map(({ ns }) => ns)) };
+  };
+  for (let n = 0; n < WARM_UP_PASSES; n++) await slice();
+  return {
+    slice,
     close: () => void crew.close(),
   };
 }
