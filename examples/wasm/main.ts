@@ -20,7 +20,7 @@ function same(one: readonly string[], other: readonly string[]): boolean {
 
 function build() {
   try {
-    return buildProgram((line) => console.log(line));
+    return buildProgram({ say: (line) => console.log(line) });
   } catch (error) {
     if (!(error instanceof NoCompiler)) throw error;
     console.error(`example:wasm: ${error.message}`);

@@ -10,7 +10,7 @@ const BUILD_MS = 280_000;
 
 function buildIfPossible(): Built | null {
   try {
-    return buildProgram();
+    return buildProgram({ quick: true });
   } catch (error) {
     if (!(error instanceof NoCompiler)) throw error;
     console.log(`test/examples/wasm: skipped: ${error.message}`);

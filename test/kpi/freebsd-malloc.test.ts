@@ -1,6 +1,6 @@
 /** malloc(9) and contigmalloc(9) under their own names. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Uma, UmaError } from "../../src/index.ts";
+import { Uma } from "../../src/index.ts";
 import {
   type FreebsdMalloc,
   MALLOC_DEFINE,
@@ -10,6 +10,7 @@ import {
   M_ZERO,
   createFreebsdMalloc,
 } from "../../src/kpi/freebsd-malloc.ts";
+import { codeOf } from "../fixtures/codes.ts";
 
 const MiB = 2 ** 20;
 const M_TEMP = MALLOC_DEFINE("temp", "temporary buffers");
@@ -26,16 +27,6 @@ afterEach(() => {
   expect(uma.verify().problems).toEqual([]);
   uma.detach();
 });
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    expect(error).toBeInstanceOf(UmaError);
-    return (error as UmaError).code;
-  }
-  return "no error";
-}
 
 describe("malloc(9)", () => {
   test("keeps books by type, which vmstat -m shows", () => {

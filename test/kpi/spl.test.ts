@@ -1,7 +1,7 @@
 /** The SPL's names, and the five problems that the SPL's vmem.h lists of vmalloc on Linux: none of them is here. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ARENA_LOCK, ARENA_SEGMENTS, KEG_LOCK, ZONE_KEG } from "../../src/backend/memory/layout.ts";
-import { createMalloc, defineZone, Uma, UmaError } from "../../src/index.ts";
+import { createMalloc, defineZone, Uma } from "../../src/index.ts";
 import {
   KMC_NOMAGAZINE,
   KMEM_CBRC_NO,
@@ -16,6 +16,7 @@ import {
   createSpl,
 } from "../../src/kpi/spl.ts";
 import { GFP_NOWAIT, createLinux } from "../../src/kpi/linux.ts";
+import { codeOf } from "../fixtures/codes.ts";
 
 const MiB = 2 ** 20;
 let uma: Uma;
@@ -36,16 +37,6 @@ afterEach(() => {
   expect(uma.verify().problems).toEqual([]);
   uma.detach();
 });
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    expect(error).toBeInstanceOf(UmaError);
-    return (error as UmaError).code;
-  }
-  return "no error";
-}
 
 /** Runs `act` while somebody else holds the lock at word `lock`. */
 function whileLocked<T>(lock: number, act: () => T): T {

@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { UmaError } from "../../../../src/backend/memory/errors.ts";
 import { PAGE_BYTES, SB_ZONE_SERIAL } from "../../../../src/backend/memory/layout.ts";
 import { defineZone, type ZoneDefinition } from "../../../../src/uma/definition.ts";
 import { classZones } from "../../../../src/uma/malloc/classes.ts";
 import { type Malloc, createMalloc } from "../../../../src/uma/malloc/malloc.ts";
 import { Uma } from "../../../../src/uma/uma.ts";
+import { codeOf } from "../../../fixtures/codes.ts";
 import { startWorker } from "../../../fixtures/workers.ts";
 
 const MiB = 2 ** 20;
@@ -24,16 +24,6 @@ afterEach(() => {
 });
 
 /** The code that `act` throws; fails when it throws nothing, or anything else. */
-function codeOf(act: () => void): string {
-  try {
-    act();
-  } catch (error) {
-    expect(error).toBeInstanceOf(UmaError);
-    return (error as UmaError).code;
-  }
-  return "no error";
-}
-
 function fill(p: number, bytes: number, value: number): void {
   uma.views.u8.fill(value, p, p + bytes);
 }
