@@ -9,6 +9,7 @@ interface Handled {
   tryAllocHandle(): number;
   freeHandle(handle: number): void;
   get(handle: number): number;
+  free(item: number): void;
 }
 const handled = (a: Attachment): Handled => a.zones[0] as unknown as Handled;
 
@@ -23,14 +24,15 @@ const given = (all: Attachment[]): void => {
   for (const a of others) runSync(handled(a).freeHandle(runSync(handled(a).tryAllocHandle())));
 };
 
-/** Takes a handle, `times` times, and gives each back. */
+/** Takes a handle, `times` times, and gives each back: by handle, then by address, in turn. */
 const turnsOver = (times: number): Work =>
   function* (a) {
     for (let n = 0; n < times; n++) {
       const handle = yield* call(handled(a).tryAllocHandle());
       if (handle === 0) continue;
       note(`handle ${handle}`);
-      yield* call(handled(a).freeHandle(handle));
+      if (n % 2 === 0) yield* call(handled(a).freeHandle(handle));
+      else yield* call(handled(a).free(yield* call(handled(a).get(handle))));
       if ((yield* call(handled(a).get(handle))) !== 0) note("bad: a handle that was freed still finds an item");
     }
   };

@@ -374,6 +374,13 @@ const slow: readonly Mutant[] = [
     expectCaughtBy: handles.name,
   },
   {
+    name: "a handle's generation is raised after its item is in the bucket, by a free by handle",
+    file: "src/uma/typed/handles.ts",
+    find: "i32[(w << 1) + HIGH_WORD] = next;\n                    i32[sp + 1] = p;\n                    i32[c] = sp + 1;",
+    replace: "i32[sp + 1] = p;\n                    i32[c] = sp + 1;\n                    i32[(w << 1) + HIGH_WORD] = next;",
+    expectCaughtBy: handles.name,
+  },
+  {
     name: "the marks of a run are stored after its bucket's position",
     file: "src/uma/bulk.ts",
     find: "let page = -1;\n        let delta = 0;\n        for (let n = 0; n < run; n++) {\n            const p = i32[sp - n];\n            into[at + n] = p;",

@@ -10,6 +10,7 @@ import {
   type BoundFace,
   defineZone as definePlainZone,
   type Face,
+  FLAG_SMR,
   FLAG_ZERO,
   type ZoneDefinition,
   type ZoneOptions,
@@ -168,7 +169,8 @@ function bind(form: Form, definition: ZoneDefinition, core: Core, place: ZonePla
   if (debugging !== null) hooks = debugging.wrap(hooks);
   if (generations !== null) hooks = generations.wrap(hooks);
   // Nothing to be done at alloc and free but to count: then the hot path does it, which is faster than a hook.
-  const counts = generations !== null && debugging === null && ctor === null && dtor === null && !zero;
+  const plain = ctor === null && dtor === null && (definition.flags & (FLAG_ZERO | FLAG_SMR)) === 0;
+  const counts = generations !== null && debugging === null && plain;
   return {
     definition: {
       ...definition,

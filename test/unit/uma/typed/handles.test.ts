@@ -232,6 +232,31 @@ test("handles come through JSON, messages and f64 fields as they were", () => {
   }
 });
 
+test("do not lead past the readers of an SMR zone", () => {
+  using uma = Uma.create({ bytes: MiB });
+  const zone = uma.open(defineZone("read", { size: 24, handles: true, smr: true }));
+  const item = zone.allocSmr();
+  const handle = zone.handleOf(item as never);
+  expect(() => zone.freeHandle(handle)).toThrow(expect.objectContaining({ code: "ERR_UMA_SMR" }));
+  expect(zone.get(handle)).toBe(item);
+  zone.freeSmr(item);
+  expect(uma.verify()).toMatchObject({ ok: true });
+});
+
+test("freed by handle count as those freed by address do, from a full bucket into the depot and back", () => {
+  using uma = Uma.create({ bytes: MiB });
+  const zone = uma.open(Plain);
+  for (let round = 0; round < 5; round++) {
+    const handles = Array.from({ length: 1000 }, () => zone.allocHandle());
+    expect(zone.stats().used).toBe(1000);
+    for (const handle of handles) zone.freeHandle(handle);
+    expect(handles.filter((handle) => zone.get(handle) !== 0)).toEqual([]);
+    expect(zone.stats()).toMatchObject({ used: 0, requests: 1000 * (round + 1) });
+  }
+  expect(zone.stats().exchanges).toBeGreaterThan(0);
+  expect(uma.verify()).toMatchObject({ ok: true, outstanding: 0 });
+});
+
 test("tryAllocHandle gives 0 when there is no item, and allocHandle throws", () => {
   using uma = Uma.create({ bytes: MiB });
   const zone = uma.open(defineZone("limited", { size: 16, limit: 1, handles: true, bucket: 0 }));
