@@ -46,7 +46,7 @@ import {
   ZONE_STATE_DYING,
   ZONE_STATE_FREE,
 } from "../backend/memory/layout.ts";
-import type { Core } from "./core.ts";
+import { type Core, SHORTCUT_TAGS } from "./core.ts";
 import type { ZoneHandle } from "./cache.ts";
 import { createMarkScan } from "./marks.ts";
 import { OK } from "./outcome.ts";
@@ -110,6 +110,7 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     // What lay in this cache may be what somebody waits for.
     core.queue.pass(z.zone);
     z.line = deadLine;
+    if (z.tag < SHORTCUT_TAGS) core.shortcuts[z.tag << 2] = deadLine;
     z.closed = true;
     core.open[z.id] = undefined;
     for (let n = core.unfinished.length - 1; n >= 0; n--) {

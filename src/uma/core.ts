@@ -3,7 +3,7 @@
  * What zones, recovery, verification and statistics all need stands here, and nothing else.
  */
 import type { Floor } from "../backend/memory/floor.ts";
-import { MAX_ZONES } from "../backend/memory/layout.ts";
+import { MAX_ZONES, SB_DEAD_LINE } from "../backend/memory/layout.ts";
 import { createArenaPages } from "../backend/supplier/arena-pages.ts";
 import type { PageSupplier } from "../backend/supplier/page-supplier.ts";
 import { createRunPages, type RunPages } from "../backend/supplier/run-pages.ts";
@@ -24,6 +24,9 @@ import { createSites, type Sites } from "./sites.ts";
 import { createSlabs, type Slabs } from "./slab.ts";
 import { type Areas, createAreas } from "./vmalloc/areas.ts";
 import type { Zone } from "./zone.ts";
+
+/** Zones with tags below this have a shortcut. */
+export const SHORTCUT_TAGS = 1024;
 
 export interface Core {
   readonly floor: Floor;
@@ -54,6 +57,12 @@ export interface Core {
   readonly closings: { zone: number; handle: ZoneHandle }[];
   /** How deep this thread is in ctor and dtor of zones without marks, by id. */
   readonly hookDepth: Int32Array;
+  /**
+   * What malloc's hot path needs of a zone of its own, found from the tag that the page table shows: {line, shift, unit mask, −} at
+   * 4 × tag. Of all other zones, of those opened too late for a place here, and while a zone is off its line, it is the dead line,
+   * which is always empty and always full.
+   */
+  readonly shortcuts: Int32Array;
   /** Why the last try for an item of any zone failed. */
   failure: Outcome;
   /** Ends this thread's waits for a zone that it closes; set by the composition. @returns false when a lock was out of reach. */
@@ -98,10 +107,17 @@ export function createCore(floor: Floor): Core {
     unfinished: [],
     closings: [],
     hookDepth: new Int32Array(MAX_ZONES),
+    shortcuts: deadShortcuts(floor.cells.base + SB_DEAD_LINE),
     failure: OK,
     endWaits: () => true,
     attached: true,
   };
+}
+
+function deadShortcuts(deadLine: number): Int32Array {
+  const shortcuts = new Int32Array(4 * SHORTCUT_TAGS);
+  for (let tag = 0; tag < SHORTCUT_TAGS; tag++) shortcuts[4 * tag] = deadLine;
+  return shortcuts;
 }
 
 /** Frees what could not be freed when it was, as far as locks are to be had now: at the first that is not, the rest goes on waiting. */

@@ -1,5 +1,6 @@
 /**
- * The classes of zones: the hot path is here and nowhere else (but for the free by handle, in typed/handles.ts).
+ * The classes of zones: the hot path is here, and once more in typed/handles.ts (a free by handle) and in malloc/malloc.ts (zones found
+ * by size or address).
  *
  * **alloc** reads the topmost item of this worker's alloc bucket, marks it, and stores the lowered position: that one store is
  * the commit. Until then the item is in the bucket, whatever its mark says (*the bucket beats the mark*). **free** of one's own

@@ -7,7 +7,7 @@
  */
 import { UmaError } from "../backend/memory/errors.ts";
 import * as layout from "../backend/memory/layout.ts";
-import { type Core, finishUnfinished } from "./core.ts";
+import { type Core, SHORTCUT_TAGS, finishUnfinished } from "./core.ts";
 import { type Dtor } from "./hooks.ts";
 import { hookError } from "./keg.ts";
 import * as outcomes from "./outcome.ts";
@@ -74,7 +74,7 @@ export interface SlowPath {
 
 export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
   const { i32, u8 } = core.floor.cells;
-  const { caches, exchange, views, unfinished } = core;
+  const { caches, exchange, views, unfinished, shortcuts } = core;
   const { locks, slot, slotWord } = core.floor;
   const MINE_BUSY = slot | MARK_BUSY;
   const PAGE_LIMIT = core.floor.cells.base + SB_PAGE_LIMIT;
@@ -112,6 +112,7 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
     if (thrown instanceof UmaError || z.closed || z.hurt !== 0) return;
     z.hurt = z.line;
     z.line = DEAD_LINE;
+    if (z.tag < SHORTCUT_TAGS) shortcuts[z.tag << 2] = DEAD_LINE;
   }
 
   function guarded<T>(z: Zone, work: () => T): T {

@@ -3,10 +3,12 @@
  *
  * **malloc** finds the class's zone in a table by (size + 15) >> 4 and allocates from it. **free** finds the zone by the
  * page table: the entry of the address's page holds the tag of the zone whose slab it is, and a table leads from the tag to the
- * zone as this thread has it open; a page without a tag can only be a large block's. Everything else (who owns an allocation,
- * that it is not free already, that the address is the first byte of one) is checked by the zone or the arena, so what they
- * promise holds here: any worker frees what any other has allocated, a wrong free changes nothing, and a worker's death loses
- * nothing.
+ * zone as this thread has it open; a page without a tag can only be a large block's. Who owns an allocation, that it is not free
+ * already, that the address is the first byte of one is checked as zone and arena check it, so what they promise holds here: any
+ * worker frees what any other has allocated, a wrong free changes nothing, and a worker's death loses nothing.
+ *
+ * **Shortcuts** (core.ts) lead from the tag, or from the size, straight to this worker's line of the zone, without a look at the
+ * zone as an object; where the line does not serve, zone and slow path do.
  *
  * Zones are opened when a thread first needs them: for an allocation of that class, or to free one that another thread made.
  *
@@ -16,6 +18,7 @@
 import { optionError, UmaError } from "../../backend/memory/errors.ts";
 import * as layout from "../../backend/memory/layout.ts";
 import type { Constraints } from "../../backend/vmem/request.ts";
+import { SHORTCUT_TAGS } from "../core.ts";
 import type { DeathPolicy, ZoneDefinition } from "../definition.ts";
 import * as outcomes from "../outcome.ts";
 import type { Uma } from "../uma.ts";
@@ -93,8 +96,6 @@ export interface Malloc {
   stats(): MallocStatistics;
 }
 
-/** Entries of the table from tags to zones. Zones made after so many others were are found in a map, which takes longer. */
-const TAG_ENTRIES = 1024;
 /** Largest alignment, bytes. */
 const MOST_ALIGN = 2 ** 30;
 /** An allocation moves to a smaller class when it would use no more than 1/SHRINK of its own. */
@@ -120,7 +121,7 @@ export interface MallocOptions {
 export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
   const zones = classZones(options.onDeath ?? "keep");
   const { core } = uma;
-  const { floor, heap, items, caches, kegs } = core;
+  const { floor, heap, items, caches, kegs, shortcuts } = core;
   const { i32, u8 } = floor.cells;
   const { heapStart: LOW, heapEnd, pageTable: PT } = floor.geometry;
   const SPAN = heapEnd - LOW;
@@ -132,7 +133,9 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
   /** Zones by class, by size in units of 16 bytes, and by tag; null until this thread needs them. */
   const byClass: (Zone | null)[] = CLASS_SIZES.map(() => null);
   const bySize: (Zone | null)[] = Array.from(classOf, () => null);
-  const byTag: (Zone | null)[] = Array.from({ length: TAG_ENTRIES }, () => null);
+  const byTag: (Zone | null)[] = Array.from({ length: SHORTCUT_TAGS }, () => null);
+  /** By size in units of 16 bytes: where the zone's shortcut is, 0 = there is none. */
+  const shortcutOf = new Int32Array(classOf.length);
   const byLateTag = new Map<number, Zone>();
 
   /** The zone of a class, opened. @throws UmaError ERR_UMA_EMPTY, ERR_UMA_BUSY when that cannot be done. */
@@ -145,10 +148,28 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
     if (old >= 0) opened.splice(old, 1);
     opened.push(zone);
     byClass[index] = zone;
-    for (let unit = 0; unit < classOf.length; unit++) if (classOf[unit] === index) bySize[unit] = zone;
-    if (zone.tag < TAG_ENTRIES) byTag[zone.tag] = zone;
-    else byLateTag.set(zone.tag, zone);
+    const late = zone.tag >= SHORTCUT_TAGS;
+    if (late) byLateTag.set(zone.tag, zone);
+    else byTag[zone.tag] = zone;
+    for (let unit = 0; unit < classOf.length; unit++) {
+      if (classOf[unit] !== index) continue;
+      bySize[unit] = zone;
+      shortcutOf[unit] = late ? 0 : zone.tag << 2;
+    }
+    shorten(zone);
     return zone;
+  }
+
+  /**
+   * Brings the zone's shortcut up to date: whoever takes a zone off its line only puts the shortcut out of use. Before the slow path,
+   * for nothing may be called between an allocation and its return: a stack overflow would lose it.
+   */
+  function shorten(zone: Zone): void {
+    if (zone.tag >= SHORTCUT_TAGS) return;
+    const at = zone.tag << 2;
+    shortcuts[at] = zone.line;
+    shortcuts[at + 1] = zone.shift;
+    shortcuts[at + 2] = zone.unitMask;
   }
 
   /** The zone whose slab `p` lies in, by the long way. @returns null when `p` lies in no slab. */
@@ -157,7 +178,7 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
     const entry = ((p >>> PAGE_SHIFT) << 2) + PT;
     const tag = i32[entry + PTE_TAG];
     if (tag === 0) return null;
-    const known = (tag < TAG_ENTRIES ? byTag[tag] : byLateTag.get(tag)) ?? null;
+    const known = (tag < SHORTCUT_TAGS ? byTag[tag] : byLateTag.get(tag)) ?? null;
     if (known !== null && !known.closed) return known;
     const keg = i32[i32[entry + PTE_SLAB] + SLAB_KEG];
     const name = i32[keg + KEG_TAG] === tag ? items.nameIn(i32[keg + KEG_ZONE]) : "?";
@@ -275,24 +296,42 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
     for (let word = from >> 2; word < end; word++) i32[target++] = i32[word];
   }
 
-  // Literals on the hot path: 8192 = SMALL_MAX_BYTES, 4 = CLASS_SHIFT, 12 = PAGE_SHIFT, 1024 = TAG_ENTRIES, PTE_TAG = 0.
+  // The hot path of zone-classes.ts once more, by the shortcuts: in free, each load that waits for another counts.
+  // Literals: 8192 = SMALL_MAX_BYTES, 4 = CLASS_SHIFT, 12 = PAGE_SHIFT, 1024 = SHORTCUT_TAGS, PTE_TAG = 0, PTE_DELTA = 1.
   class ZoneMalloc implements Malloc {
     malloc(size: number): number {
       if ((size | 0) === size && size >>> 0 <= 8192) {
-        const zone = bySize[(size + 15) >> 4] as Zone | null;
-        if (zone !== null) return zone.tryAlloc();
+        const s = shortcutOf[(size + 15) >> 4] as number;
+        const c = shortcuts[s] as number;
+        const sp = i32[c];
+        const n = i32[c + 2];
+        if ((((sp & 255) - 8) | n) >= 0) {
+          const p = i32[sp];
+          u8[(i32[(((p >>> 12) << 2) + PT + 1) | 0] + (p >> (shortcuts[s + 1] as number))) | 0] = ME;
+          i32[c] = sp - 1;
+          i32[c + 2] = n + 1;
+          return p;
+        }
       }
       return this.mallocSlow(size);
     }
 
     free(p: number): void {
       if ((p | 0) === p && (p - LOW) >>> 0 < SPAN) {
-        const tag = i32[((p >>> 12) << 2) + PT];
+        const e = ((p >>> 12) << 2) + PT;
+        const tag = i32[e];
         if (tag >>> 0 < 1024) {
-          const zone = byTag[tag] as Zone | null;
-          if (zone !== null) {
-            zone.free(p);
-            return;
+          const s = tag << 2;
+          const c = shortcuts[s] as number;
+          const sp = i32[c];
+          if ((sp & 255) < i32[c + 1] && (p & (shortcuts[s + 2] as number)) === 0) {
+            const m = (i32[e + 1] + (p >> (shortcuts[s + 1] as number))) | 0;
+            if (u8[m] === ME) {
+              i32[sp + 1] = p;
+              i32[c] = sp + 1;
+              u8[m] = 0;
+              return;
+            }
           }
         }
       }
@@ -301,14 +340,22 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
 
     private mallocSlow(size: number): number {
       checkSize(size, "size of malloc");
-      return size > SMALL_MAX_BYTES ? allocBlock(pagesFor(size)) : allocItem(classOf[(size + 15) >> CLASS_SHIFT] as number);
+      if (size > SMALL_MAX_BYTES) return allocBlock(pagesFor(size));
+      const zone = bySize[(size + 15) >> CLASS_SHIFT] ?? null;
+      if (zone === null) return allocItem(classOf[(size + 15) >> CLASS_SHIFT] as number);
+      shorten(zone);
+      return zone.tryAlloc();
     }
 
     private freeSlow(p: number): void {
       if (p === 0) return;
       const zone = zoneAt(p);
-      if (zone === null) blocks.free(p);
-      else zone.free(p);
+      if (zone === null) {
+        blocks.free(p);
+        return;
+      }
+      shorten(zone);
+      zone.free(p);
     }
 
     calloc(count: number, size: number): number {

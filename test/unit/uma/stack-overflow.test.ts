@@ -1,6 +1,6 @@
 /** A stack overflow can come at any call, also inside a transaction: nothing may be lost or handed out twice by it. */
 import { describe, expect, it } from "vitest";
-import { Uma, type Zone, defineZone } from "../../../src/index.ts";
+import { Uma, type Zone, createMalloc, defineZone } from "../../../src/index.ts";
 
 /** Uses up the stack down to its end, doing `work` at each depth on the way back up from every overflow. */
 function exhaust(work: () => void, pad: number): number {
@@ -65,6 +65,61 @@ describe("a stack overflow", () => {
     expect(new Set(items).size).toBe(50);
     for (const item of items) zone.free(item);
     zone.reclaim();
+    expect(uma.verify().problems).toEqual([]);
+    uma.detach();
+  });
+});
+
+describe("a stack overflow in malloc", () => {
+  it("leaves every invariant true", () => {
+    const uma = Uma.create({ bytes: 8 * 2 ** 20 });
+    const heap = createMalloc(uma);
+    let overflows = 0;
+    for (let pad = 0; pad < 120; pad++) {
+      const held: number[] = [];
+      overflows += exhaust(() => {
+        if (held.length % 7 === 5) for (const p of held.splice(0, 5)) heap.free(p);
+        else held.push(heap.malloc(1000));
+      }, pad);
+      uma.poll();
+      expect(uma.verify().problems).toEqual([]);
+    }
+    expect(overflows).toBeGreaterThan(100);
+    const before = heap.stats().used;
+    const taken = Array.from({ length: 50 }, () => heap.malloc(1000));
+    expect(new Set(taken).size).toBe(50);
+    for (const p of taken) heap.free(p);
+    expect(heap.stats().used).toBe(before);
+    uma.detach();
+  });
+
+  it("that even kept a transaction from being undone hands out nothing twice", () => {
+    const uma = Uma.create({ bytes: 8 * 2 ** 20 });
+    const heap = createMalloc(uma);
+    // A slab of 64 and half of the next, so that the next bucket comes from a slab.
+    const first = Array.from({ length: 70 }, () => heap.malloc(64));
+    const slabs = uma.core.slabs as { take: typeof uma.core.slabs.take };
+    const locks = uma.core.floor.locks as { release: () => void };
+    const { take } = slabs;
+    const { release } = locks;
+    slabs.take = (...given) => {
+      take(...given);
+      throw new RangeError("as a stack overflow would");
+    };
+    locks.release = () => {
+      throw new RangeError("as a stack overflow would");
+    };
+    const until = (): void => {
+      for (;;) first.push(heap.malloc(64));
+    };
+    expect(until).toThrow(RangeError);
+    Object.assign(slabs, { take });
+    Object.assign(locks, { release });
+    const taken = Array.from({ length: 200 }, () => heap.malloc(64));
+    expect(new Set([...first, ...taken]).size).toBe(first.length + 200);
+    expect(uma.verify().problems).toEqual([]);
+    for (const p of [...first, ...taken]) heap.free(p);
+    expect(heap.stats().used).toBe(0);
     expect(uma.verify().problems).toEqual([]);
     uma.detach();
   });

@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { PAGE_BYTES, SB_ZONE_SERIAL } from "../../../../src/backend/memory/layout.ts";
 import { defineZone, type ZoneDefinition } from "../../../../src/uma/definition.ts";
-import { classZones } from "../../../../src/uma/malloc/classes.ts";
+import { CLASS_SIZES, classZones } from "../../../../src/uma/malloc/classes.ts";
 import { type Malloc, createMalloc } from "../../../../src/uma/malloc/malloc.ts";
 import { Uma } from "../../../../src/uma/uma.ts";
 import { codeOf } from "../../../fixtures/codes.ts";
@@ -294,6 +294,30 @@ describe("free", () => {
     other.free(large);
     expect(heap.stats().used).toBe(0);
   });
+});
+
+test("a class whose zone was closed behind malloc's back is opened anew by a free", () => {
+  const index = CLASS_SIZES.indexOf(64);
+  const kept = Array.from({ length: 10 }, () => heap.malloc(64));
+  heap.free(kept.pop() as number);
+  uma.open(classZones("keep")[index] as ZoneDefinition).close();
+  expect(codeOf(() => heap.malloc(64))).toBe("ERR_UMA_ZONE_CLOSED");
+  for (const p of kept) heap.free(p);
+  expect(heap.stats().used).toBe(0);
+  heap.free(heap.malloc(64));
+});
+
+test("a class whose zone was destroyed behind malloc's back takes nothing of the zone that comes after it", () => {
+  heap.free(heap.malloc(64));
+  const gone = uma.open(classZones("keep")[CLASS_SIZES.indexOf(64)] as ZoneDefinition);
+  const { id } = gone;
+  gone.destroy();
+  const next = uma.open(defineZone("next", { size: 64 }));
+  expect(next.id).toBe(id);
+  const item = next.alloc();
+  expect(codeOf(() => heap.malloc(64))).toBe("ERR_UMA_ZONE_CLOSED");
+  expect(codeOf(() => heap.free(item))).toBe("ERR_UMA_WRONG_ZONE");
+  next.free(item);
 });
 
 test("a class whose bounds have grown with its items can be opened, used and freed from by others", () => {
