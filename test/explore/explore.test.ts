@@ -12,7 +12,7 @@ const root = resolve(import.meta.dirname, "../..");
 test("the quick scenarios hold at every state that is reached", { timeout: 300_000 }, async () => {
   const json = join(mkdtempSync(join(tmpdir(), "explore-")), "results.json");
   const tsx = join(root, "node_modules/.bin/tsx");
-  const args = ["tools/explore/cli.ts", "test/explore/scenarios.ts", "--quick", "--seconds", "2", "--json", json];
+  const args = ["tools/explore/cli.ts", "test/explore/scenarios.ts", "--quick", "--seconds", "2", "--jobs", "2", "--json", json];
   const { stdout } = await promisify(execFile)(tsx, args, { cwd: root }).catch((error: { stdout: string }) => error);
   const results = JSON.parse(readFileSync(json, "utf8")) as Exploration[];
   expect(
