@@ -6,8 +6,9 @@ export default defineConfig({
     // Processes, not threads: tests start and terminate workers of their own.
     pool: "forks",
     execArgv: ["--import", new URL("./test/fixtures/ts-hook.mjs", import.meta.url).href],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // For what hangs: on a busy machine of one core the slowest take minutes.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     typecheck: {
       enabled: true,
       include: ["test/types/**/*.test-d.ts"],

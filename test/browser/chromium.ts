@@ -41,10 +41,20 @@ export function noChromium(tests: string): boolean {
   return chromiumPath === null;
 }
 
+/** How long a browser or a page may take for anything, milliseconds: a busy machine without a GPU draws a frame a second. */
+export const PATIENCE_MS = 150_000;
+
+/** A page that is as patient with its own waits. */
+export async function openPage(browser: Browser, viewport?: { readonly width: number; readonly height: number }): Promise<Page> {
+  const page = await browser.newPage(viewport === undefined ? {} : { viewport });
+  page.setDefaultTimeout(PATIENCE_MS);
+  return page;
+}
+
 /** @param flags - beside those that every test needs. */
 export function startChromium(flags: readonly string[] = []): Promise<Browser> {
   if (chromiumPath === null) throw new Error("there is no Chromium here");
-  return chromium.launch({ executablePath: chromiumPath, args: [...FLAGS, ...flags] });
+  return chromium.launch({ executablePath: chromiumPath, args: [...FLAGS, ...flags], timeout: PATIENCE_MS });
 }
 
 /** What a page says that it should not: errors in the console, exceptions, failed requests. The list grows as they come. */

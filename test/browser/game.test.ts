@@ -4,11 +4,9 @@ import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { serve, type Served } from "../../examples/game/node/serve.ts";
-import { complaintsOf, noChromium, startChromium } from "./chromium.ts";
+import { PATIENCE_MS, complaintsOf, noChromium, openPage, startChromium } from "./chromium.ts";
 
 const SCREENSHOTS = fileURLToPath(new URL("screenshots/", import.meta.url));
-/** What a test may wait for the page, milliseconds: without a GPU it draws a few frames a second. */
-const PATIENCE_MS = 50_000;
 
 /** What the page tells in its body's data attributes. */
 interface Told {
@@ -32,10 +30,10 @@ describe.skipIf(noChromium("test/browser/game.test.ts"))("the example game", () 
     mkdirSync(SCREENSHOTS, { recursive: true });
     served = await serve({ port: 0, built: true });
     browser = await startChromium();
-    page = await browser.newPage({ viewport: { width: 640, height: 480 } });
+    page = await openPage(browser, { width: 640, height: 480 });
     complaints = complaintsOf(page);
     await page.goto(served.url);
-  });
+  }, PATIENCE_MS);
 
   afterAll(async () => {
     await browser?.close();
@@ -117,8 +115,7 @@ describe.skipIf(noChromium("test/browser/game.test.ts"))("the example game", () 
     await page.click("#material");
     await until(({ material, live }) => material === "objects" && live > 5000);
     // Told four times a second.
-    await page.waitForTimeout(600);
-    expect(await usedOf("bullet")).toBe(0);
+    while ((await usedOf("bullet")) > 0) await page.waitForTimeout(100);
     const { recovered: before } = await told();
     await page.click("#kill-1");
     await until(({ recovered, live }) => recovered > before && live > 5000);
@@ -150,7 +147,7 @@ describe.skipIf(noChromium("test/browser/game.test.ts"))("the example game", () 
   });
 
   test("says which headers are missing where the page is not isolated", { timeout: PATIENCE_MS }, async () => {
-    const other = await browser.newPage();
+    const other = await openPage(browser);
     await other.route("**/*", async (route) => {
       const response = await route.fetch();
       const headers = { ...response.headers() };

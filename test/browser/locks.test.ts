@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net";
 import { join, normalize, resolve } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { complaintsOf, noChromium, startChromium } from "./chromium.ts";
+import { PATIENCE_MS, complaintsOf, noChromium, openPage, startChromium } from "./chromium.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const dist = join(root, "build/browser");
@@ -17,8 +17,8 @@ const ROUNDS = 2;
 const WORKERS = 5;
 const DEATHS = ROUNDS * WORKERS;
 const KEEPS = 50;
-/** Of one call of the page's thread: its patience is 20 ms, the rest is what a busy machine takes. */
-const LONGEST_MS = 1000;
+/** Of one call of the page's thread: its patience is 20 ms, the rest is what a busy machine takes. Whoever blocks does so for good. */
+const LONGEST_MS = 5000;
 
 /** What page.js answers. */
 interface Told {
@@ -68,18 +68,18 @@ describe.skipIf(noChromium("test/browser/locks.test.ts"))("Web Locks in a browse
     execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", join(root, "tsconfig.build.json"), "--outDir", dist], { stdio: "inherit" });
     server = await serve();
     browser = await startChromium();
-    page = await browser.newPage();
+    page = await openPage(browser);
     complaints = complaintsOf(page);
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
     await page.waitForFunction("document.body.dataset.ready === 'yes'");
-  });
+  }, PATIENCE_MS);
 
   afterAll(async () => {
     await browser?.close();
     server?.close();
   });
 
-  test(`certify ${DEATHS} terminated workers; what they held is found, and the page never blocks`, async () => {
+  test(`certify ${DEATHS} terminated workers; what they held is found, and the page never blocks`, { timeout: PATIENCE_MS }, async () => {
     const told = await page.evaluate<Told>(`terminateWorkers(${ROUNDS}, ${WORKERS}, ${KEEPS})`);
     expect(told.isolated).toBe(true);
     expect(told.problems).toEqual([]);

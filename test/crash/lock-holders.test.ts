@@ -119,7 +119,7 @@ async function parked(lock: LockName): Promise<{ stage: Stage; ended: () => Prom
 }
 
 describe.each(LOCKS)("while a stopped worker holds the %s lock", (lock) => {
-  test("the main thread gets its answers, and everything goes on once the worker is recovered", { timeout: 120_000 }, async () => {
+  test("the main thread gets its answers, and everything goes on once the worker is recovered", async () => {
     const { stage, ended } = await parked(lock);
     const { uma, shared, fresh, item } = stage;
     if (lock === "control") {

@@ -21,7 +21,7 @@ function numberOf(name: string): number {
 }
 
 describe("a recoverer that has not opened the zone, and dies", () => {
-  test("between leaving an item for somebody who has, and saying so: the item is freed all the same", { timeout: 60_000 }, async () => {
+  test("between leaving an item for somebody who has, and saying so: the item is freed all the same", async () => {
     // With this seed the recoverer opens none of the zones.
     const options = { trees, theme: "zones", seed: 0 };
     const crew = Campaign.crewFor(options);

@@ -15,7 +15,7 @@ beforeAll(() => {
 afterAll(() => rmSync(new URL(`../../build/${NAME}`, import.meta.url), { recursive: true, force: true }));
 
 describe("workers that are terminated at random and replaced", () => {
-  test(`lose nothing, get nothing twice and block nobody (seed ${SEED})`, { timeout: 120_000 }, async () => {
+  test(`lose nothing, get nothing twice and block nobody (seed ${SEED})`, async () => {
     const tally = await runStorm({ dist: trees.dist, folder: dirname(trees.instrumented), seed: SEED, milliseconds: 8000 });
     expect(tally.problems, `seed ${SEED}`).toEqual([]);
     expect(tally.calms).toBeGreaterThan(0);

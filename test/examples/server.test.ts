@@ -47,7 +47,7 @@ async function metric(url: string, sample: string): Promise<number> {
 }
 
 async function until(what: () => Promise<boolean> | boolean): Promise<void> {
-  for (let tries = 0; tries < 800; tries++) {
+  for (let tries = 0; tries < 4000; tries++) {
     if (await what()) return;
     await new Promise((resolve) => setTimeout(resolve, 25));
   }

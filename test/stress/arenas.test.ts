@@ -16,7 +16,7 @@ function freeAll(arena: Arena): void {
   }
 }
 
-test("workers that are killed at random instants while they take and give ranges lose none", { timeout: 120_000 }, async () => {
+test("workers that are killed at random instants while they take and give ranges lose none", async () => {
   const seed = seedFor("arenas, deaths");
   const random = randomFrom(seed);
   using uma = Uma.create({ bytes: 8 * 2 ** 20, workers: 6 });

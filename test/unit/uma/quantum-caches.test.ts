@@ -293,7 +293,7 @@ describe("quantum caches of a shared arena", () => {
 });
 
 describe("quantum caches and other workers", () => {
-  test("what one frees into its cache reaches another that waits", { timeout: 60_000 }, async () => {
+  test("what one frees into its cache reaches another that waits", async () => {
     using uma = Uma.create({ bytes: 2 * MIB, workers: 4 });
     const arena = uma.arenas.create("ids", { identifiers: true, qcacheMax: 1, span: { start: 0, size: 256 } });
     const ticket = uma.ticket();
@@ -318,7 +318,7 @@ describe("quantum caches and other workers", () => {
     expect((await recovered)?.arenas).toHaveLength(2);
   });
 
-  test("what a worker that died had out of them is reported piece by piece, and can be freed by anybody", { timeout: 60_000 }, async () => {
+  test("what a worker that died had out of them is reported piece by piece, and can be freed by anybody", async () => {
     using uma = Uma.create({ bytes: 2 * MIB, workers: 4 });
     const arena = uma.arenas.create("a", { quantum: 8, qcacheMax: 32, span: { start: 8192, size: 65536 } });
     const ticket = uma.ticket();

@@ -149,7 +149,7 @@ describe("arenas of a memory", () => {
     expect(uma.verify().problems).toEqual([]);
   });
 
-  test("serve four workers at once: nothing is given to two, and every invariant holds in the end", { timeout: 60_000 }, async () => {
+  test("serve four workers at once: nothing is given to two, and every invariant holds in the end", async () => {
     using uma = Uma.create({ bytes: 4 * MIB, workers: 8 });
     const seed = seedFor("arenas, four workers");
     const pages = uma.arenas.create("pages", { quantum: 4096, source: uma.arenas.heap, importMin: 16384 });
@@ -170,7 +170,7 @@ describe("arenas of a memory", () => {
     expect(uma.verify().problems).toEqual([]);
   });
 
-  test("a waiting worker is woken by another's free", { timeout: 60_000 }, async () => {
+  test("a waiting worker is woken by another's free", async () => {
     using uma = Uma.create({ bytes: MIB, workers: 4 });
     const arena = uma.arenas.create("ids", { span: { start: 0, size: 1 }, identifiers: true });
     const id = arena.alloc(1);
