@@ -1,6 +1,6 @@
 /** Tiers 1 and 2 from above: the spare, the depot, refills from slabs, and calls for attention. */
 import { call, runSync, type Scenario } from "../../tools/explore/index.ts";
-import { alloc, free, hold, keeps, layout, pairs, reclaims, scenario, small, warm, type Work } from "./cases.ts";
+import { alloc, free, hold, keeps, layout, pairs, reclaims, scenario, small, type Work } from "./cases.ts";
 import type { Attachment, MiniWorld } from "./world.ts";
 
 const z = small("z");
@@ -35,6 +35,12 @@ const turnsOver = (at: number, count: number): Work =>
     yield* alloc(a);
   };
 
+/** From both buckets empty: the depot's full one comes, and goes back. */
+const takesAndFrees: Work = function* (a) {
+  yield* alloc(a);
+  yield* freesHeld(0, 4)(a);
+};
+
 /** Asks every other worker to hand its buckets to the depot. */
 const callsForDrain: Work = function* (a) {
   const zone = a.zones[0] as Attachment["zones"][0];
@@ -51,14 +57,24 @@ function stocked(items: number): (all: Attachment[], observer: Attachment) => vo
   };
 }
 
+/** Worker 0 has filled its two buckets, and `more` of the depot's, and has emptied its two again: it holds four items. */
+const bothEmpty =
+  (more: number) =>
+  (all: Attachment[]): void => {
+    const a = all[0] as Attachment;
+    const zone = a.zones[0] as Attachment["zones"][0];
+    const items = Array.from({ length: 4 + 2 * more }, () => runSync(zone.alloc()));
+    for (const item of items) runSync(zone.free(item));
+    hold(a, 4);
+  };
+
 export const scenarios: Scenario[] = [
   scenario({
     name: "bucket: swap with the spare, two kills",
-    world: { zones: [z], setUp: (all) => [holding(4)(all), warm(all, 0)] },
+    world: { zones: [z], setUp: bothEmpty(0) },
     works: [
       function* (a) {
         yield* freesHeld(0, 3)(a);
-        yield* alloc(a);
         yield* alloc(a);
         yield* alloc(a);
       },
@@ -66,6 +82,20 @@ export const scenarios: Scenario[] = [
     held: heldBy(4),
     kills: 2,
     quick: true,
+  }),
+  scenario({
+    name: "bucket: exchanged with the depot at once, two kills",
+    world: { zones: [z], setUp: bothEmpty(2) },
+    works: [takesAndFrees],
+    held: heldBy(4),
+    kills: 2,
+  }),
+  scenario({
+    name: "bucket: exchanged with the depot at once, two workers, one kill",
+    world: { zones: [z], setUp: bothEmpty(2) },
+    works: [takesAndFrees, keeps(1)],
+    held: heldBy(4),
+    kills: 1,
   }),
   scenario({
     name: "bucket: refill from slabs, two workers, one kill",

@@ -11,7 +11,8 @@
  *  4. what a dead worker held is an orphan (or was freed by somebody), and there are no more orphans than that, give or take the
  *     one item that each dead worker may have had on its way;
  *  5. every dead worker's slot is free again, at the next generation;
- *  6. where nobody died, no worker has been asked for something without its hot path being turned off.
+ *  6. nobody stands in a zone's queue of waiters;
+ *  7. where nobody died, no worker has been asked for something without its hot path being turned off.
  */
 import { call, note, read, runSync, type Program, type Scenario, type Victim, type WorkerEnd } from "../../tools/explore/index.ts";
 import {
@@ -206,6 +207,8 @@ function checkEnd(c: Case, world: MiniWorld, ends: readonly WorkerEnd[]): void {
   const adrift = [...limbo].filter((item) => !living.includes(item) && ownerOf(world, item) > 0 && ownerOf(world, item) !== ORPHAN);
   if (new Set(living).size !== living.length) throw new Error(`an item was handed out twice: ${living.join(", ")}`);
   if (dead === 0) mustBeSeen(world);
+  for (const zone of world.observer.zones)
+    if (zone !== undefined && world.i32[zone.zone + layout.ZONE_SLEEPERS] !== 0) throw new Error("somebody still stands in a zone's queue");
   const { outstanding, orphans } = verdict;
   if (!c.loose) {
     const known = living.length + adrift.length;

@@ -13,6 +13,8 @@ interface Handled {
 }
 const handled = (a: Attachment): Handled => a.zones[0] as unknown as Handled;
 
+/** As many as two slabs have items. */
+const MANY = 8;
 /** Where a handle stands in the mailbox. */
 const HANDLES = 1;
 const mailed = (a: Attachment): number => new Float64Array(a.world.buffer)[(a.world.mail >> 1) + HANDLES] as number;
@@ -59,6 +61,14 @@ const freesMailed: Work = function* (a) {
   if (handle !== 0) note(`handle ${handle}`);
 };
 
+/** Takes so many that an item which a dead worker had freed is among them. */
+const takesMany: Work = function* (a) {
+  for (let n = 0; n < MANY; n++) {
+    const handle = yield* call(handled(a).tryAllocHandle());
+    if (handle !== 0) note(`handle ${handle}`);
+  }
+};
+
 /** No handle is given out twice, whatever died meanwhile: not even the one from before. */
 function areDifferent({ world, said }: End): void {
   const seen = said.filter((what): what is string => typeof what === "string" && what.startsWith("handle "));
@@ -74,6 +84,15 @@ const shared = { loose: true, check: areDifferent };
 
 export const scenarios: Scenario[] = [
   scenario({ name: "handles: taken and freed twice, two kills", world, works: [turnsOver(2)], kills: 2, quick: true, ...shared }),
+  scenario({
+    name: "handles: freed as its owner dies, and taken by others, one kill",
+    world,
+    // The first free of a thread looks at the ceiling; only those after it take the hot path.
+    works: [turnsOver(2)],
+    kills: 1,
+    afterRecovery: takesMany,
+    ...shared,
+  }),
   scenario({ name: "handles: freed by another, one kill", world, works: [turnsOver(1), freesMailed], kills: 1, ...shared }),
   scenario({
     name: "handles: two free the same, one kill",

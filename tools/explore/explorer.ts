@@ -80,7 +80,8 @@ export interface Exploration {
   readonly violation: { readonly message: string; readonly script: readonly Choice[] } | null;
 }
 
-const WARM_UP_MS = 5000;
+/** Schedules at the most, and of the time a quarter: a bound on the search's states alone then means the same on slow machines. */
+const WARM_UP_SCHEDULES = 3000;
 
 const NOTHING: Exploration = {
   scenario: "",
@@ -510,9 +511,9 @@ export class Explorer {
    */
   private warmUp(quiet: number): void {
     const now = performance.now();
-    const until = Math.min(now + (this.deadline - now) / 4, now + WARM_UP_MS);
+    const until = now + (this.deadline - now) / 4;
     let length = 50;
-    for (let idle = 0; idle < quiet && performance.now() < until; idle++) {
+    for (let idle = 0, runs = 0; idle < quiet && runs < WARM_UP_SCHEDULES && performance.now() < until; idle++, runs++) {
       const before = this.learnt + (this.locksets?.learnt ?? 0);
       length = Math.round((length * 7 + this.randomSchedule(length)) / 8);
       this.unwind();
