@@ -89,10 +89,15 @@ function makeClass<T extends object, A>(definition: ObjectZoneDefinition<T, A>):
   type Kept = T & Linked;
   /** The first free object. */
   let head: Kept | null = null;
+  /**
+   * Successful allocations, but for `carried`: 31 bits, in a buffer, where counting up is one instruction and no check of what type
+   * the sum has (as a property it cost 0.5 ns of 3.7).
+   */
+  const requests = new Int32Array(new ArrayBuffer(4));
 
   class ObjectZoneOf {
     readonly name = name;
-    requests = 0;
+    carried = 0;
     fails = 0;
     created = 0;
     dropped = 0;
@@ -103,7 +108,7 @@ function makeClass<T extends object, A>(definition: ObjectZoneDefinition<T, A>):
       if (object !== null) {
         head = object[LINK] as Kept | null;
         object[LINK] = LIVE;
-        this.requests++;
+        if ((requests[0] = (requests[0] + 1) | 0) < 0) this.carry();
         if (ctor === null) return object;
         // Written out, here and below: as a method of its own, which V8 does not see through, it cost a fifth of the whole.
         let accepted: boolean | void = false;
@@ -124,7 +129,7 @@ function makeClass<T extends object, A>(definition: ObjectZoneDefinition<T, A>):
       if (object !== null) {
         head = object[LINK] as Kept | null;
         object[LINK] = LIVE;
-        this.requests++;
+        if ((requests[0] = (requests[0] + 1) | 0) < 0) this.carry();
         if (ctor === null) return object;
         let accepted: boolean | void = false;
         try {
@@ -191,8 +196,15 @@ function makeClass<T extends object, A>(definition: ObjectZoneDefinition<T, A>):
       }
     }
 
+    /** The count is negative: because it has run over, or because what was counted before it was carried was refused. */
+    carry(): void {
+      if (requests[0] !== -(2 ** 31)) return;
+      requests[0] = 0;
+      this.carried += 2 ** 31;
+    }
+
     refused(object: Kept): void {
-      this.requests--;
+      requests[0]--;
       this.fails++;
       this.putBack(object);
     }
@@ -226,7 +238,7 @@ function makeClass<T extends object, A>(definition: ObjectZoneDefinition<T, A>):
         if (must) throw this.failed();
         return null;
       }
-      this.requests++;
+      if ((requests[0] = (requests[0] + 1) | 0) < 0) this.carry();
       if (ctor === null || this.construct(object, arg)) return object;
       if (must) throw this.failed();
       return null;
@@ -303,9 +315,10 @@ function makeClass<T extends object, A>(definition: ObjectZoneDefinition<T, A>):
     }
 
     stats(): ObjectZoneStatistics {
-      const { requests, fails, created, dropped } = this;
+      const { fails, created, dropped } = this;
       const free = this.freeCount();
-      return { name, limit, used: created - dropped - free, free, requests, fail: fails, created, dropped };
+      const all = this.carried + requests[0];
+      return { name, limit, used: created - dropped - free, free, requests: all, fail: fails, created, dropped };
     }
 
     leaks(): ObjectLeakReport {
