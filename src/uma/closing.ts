@@ -105,7 +105,7 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
       z.line = z.hurt;
       z.hurt = 0;
     }
-    if (!core.endWaits(z)) return false;
+    if (!core.endWaits(z) || !core.endLateFrees(z)) return false;
     if (caches.drainLine(z.zone, z.keg, z.line) !== OK) return false;
     // What lay in this cache may be what somebody waits for.
     core.queue.pass(z.zone);

@@ -46,6 +46,7 @@ export function compose(core: Core): Parts {
   const waiting = createWaiting(core, core.queue, services);
   core.endWaits = (z) => waiting.closing(z);
   const limbo = createLimbo(core);
+  core.endLateFrees = (z) => limbo.finishLate(z);
   const limits = createLimits(core, core.queue, registry, services);
   return Object.assign(parts, {
     core,
@@ -59,6 +60,7 @@ export function compose(core: Core): Parts {
     limits,
     reclaims: createReclaim(core, registry, closing, {
       harvestAll: (z) => {
+        limbo.finishLate(z);
         limbo.seal(z);
         while (limbo.harvest(z));
       },

@@ -67,6 +67,8 @@ export interface Core {
   failure: Outcome;
   /** Ends this thread's waits for a zone that it closes; set by the composition. @returns false when a lock was out of reach. */
   endWaits: (z: Zone) => boolean;
+  /** Ends the frees of SMR items that found no bucket, of a zone or all; set by the composition. @returns false when some are left. */
+  endLateFrees: (z: Zone | null) => boolean;
   /** False once this worker has detached. */
   attached: boolean;
 }
@@ -110,6 +112,7 @@ export function createCore(floor: Floor): Core {
     shortcuts: deadShortcuts(floor.cells.base + SB_DEAD_LINE),
     failure: OK,
     endWaits: () => true,
+    endLateFrees: () => true,
     attached: true,
   };
 }

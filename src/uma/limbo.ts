@@ -6,7 +6,8 @@
  * Without a dtor the whole bucket then joins the depot. With one, items leave it one by one, each marked BUSY in the transaction
  * that takes it, so that a worker killed inside dtor leaves one item to be made anew, and the others where they are.
  *
- * An item whose free finds no bucket, or no lock, stays this worker's for the time being and is freed at the next occasion. What a
+ * An item whose free finds no bucket, or no lock, stays this worker's for the time being and is freed at the next occasion: closing
+ * the zone and detaching are occasions, too, and a free that still finds no bucket goes to the slab once nobody can be reading. What a
  * dead worker had gathered joins the limbo when it is recovered, with a goal of its own: a whole grace period from then on.
  */
 import {
@@ -29,6 +30,13 @@ import { hookError } from "./keg.ts";
 import { OK } from "./outcome.ts";
 import type { Zone } from "./zone.ts";
 
+interface Late {
+  readonly z: Zone;
+  readonly p: number;
+  /** Reached when nobody can be reading it. */
+  readonly goal: number;
+}
+
 export interface Limbo {
   /** Frees an item once no reader can see it. */
   free(z: Zone, p: number): void;
@@ -36,6 +44,8 @@ export interface Limbo {
   harvest(z: Zone): boolean;
   /** Gives this worker's unfinished bucket its goal. @returns false when the lock was out of reach. */
   seal(z: Zone): boolean;
+  /** Ends the frees that found no bucket, of one zone or all. @returns false when some are left: no lock or memory, and a reader inside. */
+  finishLate(only: Zone | null): boolean;
 }
 
 export function createLimbo(core: Core): Limbo {
@@ -43,8 +53,8 @@ export function createLimbo(core: Core): Limbo {
   const { locks, patienceMs, slot } = core.floor;
   const { set, setByte, add, commit } = core.floor.journal;
   const { caches, pools, slabs, smr, views } = core;
-  /** Items that found no bucket: this worker's still. */
-  const late: { readonly z: Zone; readonly p: number }[] = [];
+  /** Items that found no bucket: this worker's still, and each with a goal of its own. */
+  const late: Late[] = [];
 
   function free(z: Zone, p: number): void {
     const mark = core.items.check(z, p);
@@ -52,10 +62,42 @@ export function createLimbo(core: Core): Limbo {
     const seen = core.items.claimFor(z, p, mark, slot);
     if (seen !== slot) f64[(z.line + LINE_REMOTE) >> 1]++;
     if (late.some((one) => one.p === p)) throw core.items.freeAlready(z, p);
-    if (!gather(z, p)) late.push({ z, p });
+    if (!gather(z, p)) late.push({ z, p, goal: smr.advance() });
+    else if (late.length > 0) finishLate(null);
+  }
+
+  /** Without a bucket still: out of its wait alone, as soon as nobody can be reading it. */
+  function finishLate(only: Zone | null): boolean {
+    let left = 0;
     for (let n = late.length; n > 0; n--) {
-      const one = late.shift() as (typeof late)[number];
-      if (!one.z.closed && !gather(one.z, one.p)) late.push(one);
+      const one = late.shift();
+      // A dtor that frees may have ended some.
+      if (one === undefined) break;
+      const { z, p } = one;
+      const isMeant = only === null || z === only;
+      if (isMeant && (gather(z, p) || leaveAlone(one))) continue;
+      late.push(one);
+      if (isMeant) left++;
+    }
+    return left === 0;
+  }
+
+  function leaveAlone({ z, p, goal }: Late): boolean {
+    if (!smr.poll(goal)) return false;
+    u8[slabs.markOf(p, z.shift)] = slot | MARK_BUSY;
+    endItem(z, p);
+    return true;
+  }
+
+  /** Of a BUSY item that nobody reads any more: through dtor, and then wherever a free puts it. */
+  function endItem(z: Zone, p: number): void {
+    const { dtor } = z.definition;
+    try {
+      if (dtor !== null) dtor(p, undefined, views);
+    } catch (cause) {
+      throw hookError("dtor", z.name, p, cause);
+    } finally {
+      if (!z.settle(p)) core.unfinished.push({ zone: z, item: p });
     }
   }
 
@@ -80,28 +122,18 @@ export function createLimbo(core: Core): Limbo {
   }
 
   function harvest(z: Zone): boolean {
+    if (late.length > 0) finishLate(z);
     if (i32[z.zone + ZONE_LIMBO] === 0 && !seal(z)) return false;
-    const { dtor } = z.definition;
-    if (dtor === null) return caches.outOfLimbo(z.zone, z.keg) === OK;
+    if (z.definition.dtor === null) return caches.outOfLimbo(z.zone, z.keg) === OK;
     let any = false;
-    // As many as a bucket holds: each goes through dtor, and then wherever a free puts it.
+    // As many as a bucket holds.
     for (let n = Math.max(1, i32[z.zone + ZONE_BUCKET_CAP]); n > 0; n--) {
       const p = takeOne(z);
       if (p === 0) break;
       any = true;
-      try {
-        dtor(p, undefined, views);
-      } catch (cause) {
-        finish(z, p);
-        throw hookError("dtor", z.name, p, cause);
-      }
-      finish(z, p);
+      endItem(z, p);
     }
     return any;
-  }
-
-  function finish(z: Zone, p: number): void {
-    if (!z.settle(p)) core.unfinished.push({ zone: z, item: p });
   }
 
   /** An item of the oldest bucket, if its goal is reached, marked BUSY. */
@@ -124,5 +156,5 @@ export function createLimbo(core: Core): Limbo {
     }
   }
 
-  return { free, harvest, seal };
+  return { free, harvest, seal, finishLate };
 }

@@ -502,9 +502,9 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   function leave(): RecoveryReport {
     const report = begun.get(me) ?? emptyReport(me);
     begun.set(me, report);
-    // What waits to be put back is BUSY in this worker's name: it must not be taken for half destroyed.
+    // What waits to be put back is BUSY in this worker's name, or its own: it must not be taken for half destroyed, or for kept.
     finishUnfinished(core);
-    if (core.unfinished.length > 0) return report;
+    if (!core.endLateFrees(null) || core.unfinished.length > 0) return report;
     const at = slots.wordOf(mySlot);
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     sweepMarks(at, mySlot, report);

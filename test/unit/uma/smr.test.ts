@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type ItemList, Uma, type Zone, defineZone } from "../../../src/index.ts";
-import { SB_SMR_READ, SB_SMR_WRITE, SLOT_SMR } from "../../../src/backend/memory/layout.ts";
+import { SB_POOL_LOCK, SB_SMR_READ, SB_SMR_WRITE, SLOT_SMR } from "../../../src/backend/memory/layout.ts";
+import { anotherCopy } from "../../fixtures/zones.ts";
 
 const MIB = 2 ** 20;
 const coded = (code: string): unknown => expect.objectContaining({ code });
@@ -232,6 +233,74 @@ test("at the limit an allocation has what is in its own limbo, if nobody reads",
     for (const item of items) z.freeSmr(item);
   }
   finish(uma);
+});
+
+describe("a free that finds no bucket", () => {
+  /** A worker whose frees find the pool's lock taken, by a name that lives. */
+  async function makeLate(): Promise<{ uma: Uma; mine: Zone; other: Uma; theirs: Zone; dtors: number[]; block: () => () => void }> {
+    const uma = makeUma();
+    const dtors: number[] = [];
+    const definition = defineZone("late", { size: 64, smr: true, bucket: 8, dtor: (item) => void dtors.push(item) });
+    const mine = uma.open(definition);
+    const other = (await anotherCopy()).Uma.attach(uma.ticket(), { patience: 0 });
+    const { i32, base } = uma.core.floor.cells;
+    const block = (): (() => void) => {
+      i32[base + SB_POOL_LOCK] = uma.core.floor.me;
+      return () => void (i32[base + SB_POOL_LOCK] = 0);
+    };
+    return { uma, mine, other, theirs: other.open(definition), dtors, block };
+  }
+
+  test("is ended by the worker's leaving, and keeps it while the lock is out of reach and somebody reads", async () => {
+    const { uma, mine, other, theirs, dtors, block } = await makeLate();
+    const item = theirs.allocSmr();
+    uma.smr.enter();
+    const unblock = block();
+    theirs.freeSmr(item);
+    expect(other.detach().done).toBe(false);
+    expect(dtors).toEqual([]);
+    unblock();
+    uma.smr.exit();
+    expect(other.detach()).toMatchObject({ done: true, zones: [] });
+    mine.reclaim();
+    mine.reclaim();
+    expect(mine.stats()).toMatchObject({ used: 0, pages: 0 });
+    expect(dtors).toEqual([item]);
+    finish(uma);
+  });
+
+  test("is ended by closing the zone", async () => {
+    const { uma, mine, other, theirs, block } = await makeLate();
+    const item = theirs.allocSmr();
+    const unblock = block();
+    theirs.freeSmr(item);
+    unblock();
+    theirs.close();
+    mine.reclaim();
+    mine.reclaim();
+    expect(mine.stats()).toMatchObject({ used: 0, pages: 0 });
+    other.detach();
+    finish(uma);
+  });
+
+  test("goes without a bucket once nobody reads", async () => {
+    const { uma, mine, other, theirs, dtors, block } = await makeLate();
+    const items = [theirs.allocSmr(), theirs.allocSmr()];
+    const unblock = block();
+    theirs.freeSmr(items[0] as number);
+    expect(dtors).toEqual([]);
+    // What it could do without the lock is done; it needs the lock for the rest.
+    expect(() => theirs.reclaim()).toThrow(coded("ERR_UMA_BUSY"));
+    expect(dtors).toEqual([items[0]]);
+    theirs.freeSmr(items[1] as number);
+    expect(() => theirs.freeSmr(items[1] as number)).toThrow(coded("ERR_UMA_DOUBLE_FREE"));
+    unblock();
+    expect(other.detach()).toMatchObject({ done: true, zones: [] });
+    mine.reclaim();
+    mine.reclaim();
+    expect(mine.stats()).toMatchObject({ used: 0, pages: 0 });
+    finish(uma);
+  });
 });
 
 test("the unfinished bucket of a writer that leaves or dies waits a whole grace period", () => {
