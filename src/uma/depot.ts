@@ -20,7 +20,6 @@ const {
   ZONE_EMPTY_COUNT,
   ZONE_FULL,
   ZONE_FULL_COUNT,
-  ZONE_FULL_TAIL,
   ZONE_LIMBO,
   ZONE_LIMBO_COUNT,
   ZONE_LIMBO_TAIL,
@@ -45,9 +44,7 @@ export function createDepot(floor: Floor, smr: Smr): Depot {
   const { set, add } = floor.journal;
 
   function unlinkFull(zone: number, bucket: number, count: number): void {
-    const next = i32[bucket + BUCKET_NEXT];
-    set(zone + ZONE_FULL, next);
-    if (next === 0) set(zone + ZONE_FULL_TAIL, 0);
+    set(zone + ZONE_FULL, i32[bucket + BUCKET_NEXT]);
     add(zone + ZONE_FULL_COUNT, -1);
     const items = i32[zone + ZONE_DEPOT_ITEMS] - count;
     set(zone + ZONE_DEPOT_ITEMS, items);
@@ -55,12 +52,10 @@ export function createDepot(floor: Floor, smr: Smr): Depot {
   }
 
   function linkFull(zone: number, bucket: number, count: number): void {
-    const head = i32[zone + ZONE_FULL];
     set(bucket + BUCKET_COUNT, count);
     set(bucket + BUCKET_OWNER, 0);
-    set(bucket + BUCKET_NEXT, head);
+    set(bucket + BUCKET_NEXT, i32[zone + ZONE_FULL]);
     set(zone + ZONE_FULL, bucket);
-    if (head === 0) set(zone + ZONE_FULL_TAIL, bucket);
     add(zone + ZONE_FULL_COUNT, 1);
     const items = i32[zone + ZONE_DEPOT_ITEMS] + count;
     set(zone + ZONE_DEPOT_ITEMS, items);

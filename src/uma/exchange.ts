@@ -4,7 +4,7 @@
  * A worker that empties and fills its buckets in turn comes here once in 248 operations, and what that costs is all that a zone
  * costs beyond its hot path. So the two swaps with the spare are done without the entrance of the slow path and in the same
  * transaction as the allocation or the free, and the two exchanges with the depot note all old values first and open the
- * transaction once, instead of entry by entry. Everything unusual (no spare, no empty bucket, a call, a bounded depot) is left to
+ * transaction once, instead of entry by entry. Everything unusual (no spare, no empty bucket, a call, a depot at its bound) is left to
  * cache.ts, which can do all of it: each function here either does its work or changes nothing.
  *
  * From the store that opens the transaction to the one that closes it nothing is called: so no exception comes in between, not
@@ -107,7 +107,7 @@ export function createExchange(floor: Floor): Exchange {
     const old = i32[line + LINE_SP];
     const bucket = i32[zone + ZONE_FULL];
     const next = i32[bucket + BUCKET_NEXT];
-    if ((old & BUCKET_MASK) !== BUCKET_EMPTY || old === NO_BUCKET || next === 0 || i32[line + LINE_SPARE] === 0) return false;
+    if ((old & BUCKET_MASK) !== BUCKET_EMPTY || old === NO_BUCKET || i32[line + LINE_SPARE] === 0) return false;
     const empty = old - BUCKET_EMPTY;
     const count = i32[bucket + BUCKET_COUNT];
     const items = i32[zone + ZONE_DEPOT_ITEMS] - count;
@@ -142,11 +142,13 @@ export function createExchange(floor: Floor): Exchange {
     const sp = i32[line + LINE_SP];
     const empty = i32[zone + ZONE_EMPTY];
     const head = i32[zone + ZONE_FULL];
-    if (sp === NO_BUCKET || empty === 0 || head === 0) return false;
-    if (i32[line + LINE_SPARE] === 0 || i32[line + LINE_EXTRA] !== 0 || i32[zone + ZONE_DEPOT_CAP] !== 0) return false;
+    if (sp === NO_BUCKET || empty === 0) return false;
+    if (i32[line + LINE_SPARE] === 0 || i32[line + LINE_EXTRA] !== 0) return false;
     const bucket = sp & ~BUCKET_MASK;
     const count = (sp & BUCKET_MASK) - BUCKET_EMPTY;
     const items = i32[zone + ZONE_DEPOT_ITEMS] + count;
+    const most = i32[zone + ZONE_DEPOT_CAP];
+    if (most !== 0 && items > most) return false;
     note(0, line + LINE_SP);
     note(1, empty + BUCKET_OWNER);
     note(2, zone + ZONE_EMPTY);

@@ -341,8 +341,6 @@ export const ZONE_FULL_COUNT = 17;
 export const ZONE_DEPOT_ITEMS = 18;
 export const ZONE_EMPTY = 19;
 export const ZONE_EMPTY_COUNT = 20;
-/** Last full bucket: SMR zones queue at the tail. */
-export const ZONE_FULL_TAIL = 21;
 /** Working set, under the keg's lock. */
 export const ZONE_DEPOT_MIN = 22;
 export const ZONE_DEPOT_MAX = 23;

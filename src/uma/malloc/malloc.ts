@@ -23,6 +23,7 @@ import type { DeathPolicy, ZoneDefinition } from "../definition.ts";
 import * as outcomes from "../outcome.ts";
 import type { Uma } from "../uma.ts";
 import type { WaitOptions } from "../waiting.ts";
+import type { ZoneBase } from "../zone-base.ts";
 import type { Zone } from "../zone.ts";
 import { BLOCK_BUSY, NO_BLOCK, createBlocks } from "./blocks.ts";
 import { CLASS_OF, CLASS_SHIFT, CLASS_SIZES, SMALL_MAX_BYTES, ZONE_PREFIX, classZones } from "./classes.ts";
@@ -133,7 +134,7 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
   /** Zones by class, by size in units of 16 bytes, and by tag; null until this thread needs them. */
   const byClass: (Zone | null)[] = CLASS_SIZES.map(() => null);
   const bySize: (Zone | null)[] = Array.from(classOf, () => null);
-  const byTag: (Zone | null)[] = Array.from({ length: SHORTCUT_TAGS }, () => null);
+  const byTag: (ZoneBase | null)[] = Array.from({ length: SHORTCUT_TAGS }, () => null);
   /** By size in units of 16 bytes: where the zone's shortcut is, 0 = there is none. */
   const shortcutOf = new Int32Array(classOf.length);
   const byLateTag = new Map<number, Zone>();
@@ -142,7 +143,7 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
   function zoneOf(index: number): Zone {
     const known = byClass[index] ?? null;
     if (known !== null && !known.closed) return known;
-    const zone = uma.open(zones[index] as ZoneDefinition);
+    const zone = uma.open(zones[index] as ZoneDefinition) as ZoneBase;
     zone.supplier = thrift.supplier;
     const old = known === null ? -1 : opened.indexOf(known);
     if (old >= 0) opened.splice(old, 1);
@@ -348,6 +349,15 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
     }
 
     private freeSlow(p: number): void {
+      if ((p | 0) === p && (p - LOW) >>> 0 < SPAN) {
+        const tag = i32[((p >>> 12) << 2) + PT];
+        const known = tag >>> 0 < 1024 ? (byTag[tag] as ZoneBase | null) : null;
+        if (known !== null && !known.closed) {
+          shorten(known);
+          known.freeSlow(p, null, undefined);
+          return;
+        }
+      }
       if (p === 0) return;
       const zone = zoneAt(p);
       if (zone === null) {
