@@ -31,8 +31,10 @@ function natural(option: string, given: string | undefined, otherwise: number): 
 
 async function page(port: number, built: boolean): Promise<void> {
   const served = await serve({ port, built });
+  // Before it is said: whoever reads it may be quick.
+  const end = interrupted();
   console.log(`the game: ${served.url}\nCtrl-C ends it`);
-  await interrupted();
+  await end;
   const reports = await served.close();
   console.log(reports.length === 0 ? "\nno page was open" : `\n${reports.join("\n\n")}`);
 }
@@ -40,7 +42,7 @@ async function page(port: number, built: boolean): Promise<void> {
 async function headless(frames: number, births: number, objects: boolean): Promise<void> {
   let stop = false;
   void interrupted().then(() => (stop = true));
-  const result = await playHeadless({ material: objects ? "objects" : "zalloc", frames, births, warmUp: 300, stopped: () => stop });
+  const result = await playHeadless({ material: objects ? "objects" : "zalloc", frames, births, warmUp: Math.min(300, frames), stopped: () => stop });
   const { collections } = result;
   console.log(result.table.join("\n"));
   console.log(

@@ -14,7 +14,7 @@ function finish(uma: Uma): void {
 }
 
 test("a waiter on pool B wakes when another thread empties pool A", async () => {
-  const uma = Uma.create({ bytes: 512 * 1024, workers: 4 });
+  const uma = Uma.create({ bytes: 512 * 1024, workers: 4, patience: 2000 });
   const b = uma.open(defineZone("pool b", { size: 1024 }));
   const hand = await hire(uma, "plain");
   const theirs = (await hand.tell<number[]>({ op: "alloc", count: 8000 })).filter((item) => item !== 0);
@@ -30,7 +30,7 @@ test("a waiter on pool B wakes when another thread empties pool A", async () => 
 });
 
 test("four workers that may not wait never have more than the limit between them", async () => {
-  const uma = Uma.create({ bytes: 2 ** 22, workers: 8 });
+  const uma = Uma.create({ bytes: 2 ** 22, workers: 8, patience: 2000 });
   const z = uma.open(ten);
   const hands = await Promise.all([1, 2, 3, 4].map(() => hire(uma, "ten")));
   const taken = await Promise.all(hands.map((hand) => hand.tell<number[]>({ op: "alloc", count: 50 })));
@@ -43,7 +43,7 @@ test("four workers that may not wait never have more than the limit between them
 });
 
 test("one name is made and destroyed five times", () => {
-  const uma = Uma.create({ bytes: 2 ** 22, workers: 4 });
+  const uma = Uma.create({ bytes: 2 ** 22, workers: 4, patience: 2000 });
   const before = uma.stats().heapInUse;
   for (let round = 0; round < 5; round++) {
     const z = uma.open(defineZone("again", { size: 256 + round }));
@@ -60,7 +60,7 @@ test("one name is made and destroyed five times", () => {
 });
 
 test("trims and drains race with workers that allocate, and lose nothing", async () => {
-  const uma = Uma.create({ bytes: 2 ** 23, workers: 8 });
+  const uma = Uma.create({ bytes: 2 ** 23, workers: 8, patience: 2000 });
   const z = uma.open(plain);
   const hands = await Promise.all([1, 2, 3].map(() => hire(uma, "plain")));
   let working = true;

@@ -107,12 +107,13 @@ describe("the server as its command starts it", () => {
     for (let n = 50; n < 60; n++) expect((await fetch(`${url}/sessions`, { method: "POST" })).status).toBe(201);
     const asked = [1, 2, 3].map(() => fetch(`${url}/sessions`, { method: "POST" }));
     await until(async () => (await metric(url, 'zalloc_zone_used{zone="job"}')) === 3);
+    const ended = once(command, "close");
     command.kill("SIGTERM");
     for (const response of await Promise.all(asked)) {
       expect(response.status).toBe(503);
       expect(response.headers.get("retry-after")).toBe("1");
     }
-    expect((await once(command, "exit")) as unknown[]).toEqual([0, null]);
+    expect(await ended).toEqual([0, null]);
     expect(output).toContain("SIGTERM");
     expect(output).toMatch(/^session: +\d+ +60 +60 /m);
     expect(output.trimEnd()).toMatch(/verify: ok$/);

@@ -19,7 +19,7 @@ function freeAll(arena: Arena): void {
 test("workers that are killed at random instants while they take and give ranges lose none", async () => {
   const seed = seedFor("arenas, deaths");
   const random = randomFrom(seed);
-  using uma = Uma.create({ bytes: 8 * 2 ** 20, workers: 6 });
+  using uma = Uma.create({ bytes: 8 * 2 ** 20, workers: 6, patience: 2000 });
   const pages = uma.arenas.create("pages", { quantum: 4096, qcacheMax: 4 * 4096, source: uma.arenas.heap, importMin: 16384 });
   const cached = uma.arenas.create("cached", { quantum: 16, qcacheMax: 64, source: pages });
   const ids = uma.arenas.create("ids", { identifiers: true, qcacheMax: 4, span: { start: 1000, size: 5000 } });

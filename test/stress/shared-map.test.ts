@@ -19,7 +19,7 @@ function start(
 }
 
 test("two readers never see a torn or misplaced value while two writers write the same keys, and one of them is killed", async () => {
-  const uma = Uma.create({ bytes: 2 ** 24, workers: 8 });
+  const uma = Uma.create({ bytes: 2 ** 24, workers: 8, patience: 2000 });
   const map = openMap(uma, stressed);
   const crew = [start(uma, "read", [0, 500]), start(uma, "read", [0, 500]), start(uma, "write", [0, 400])];
   const victim = start(uma, "write", [100, 500]);

@@ -5,7 +5,7 @@ import { startWorker } from "../../fixtures/workers.ts";
 const coded = (code: string): unknown => expect.objectContaining({ code });
 
 test("each slot has a copy of its own, on cache lines of its own; the sum is over all", () => {
-  const uma = Uma.create({ bytes: 2 ** 22, workers: 6 });
+  const uma = Uma.create({ bytes: 2 ** 22, workers: 6, patience: 2000 });
   const { i32 } = uma.views;
   const z = openPcpu(uma, "counters", { size: 8 });
   expect([z.copies, z.stride]).toEqual([6, 64]);
@@ -23,7 +23,7 @@ test("each slot has a copy of its own, on cache lines of its own; the sum is ove
 });
 
 test("a copy larger than a page, or of a slot that is not there, is refused", () => {
-  const uma = Uma.create({ bytes: 2 ** 22, workers: 6 });
+  const uma = Uma.create({ bytes: 2 ** 22, workers: 6, patience: 2000 });
   expect(() => openPcpu(uma, "large", { size: 4097 })).toThrow(coded("ERR_UMA_OPTION"));
   const z = openPcpu(uma, "page", { size: 4096 });
   const item = z.alloc();
@@ -33,7 +33,7 @@ test("a copy larger than a page, or of a slot that is not there, is refused", ()
 });
 
 test("workers count each in its copy of a shared item, without a lock; what dead ones have counted stays", async () => {
-  const uma = Uma.create({ bytes: 2 ** 22, workers: 6 });
+  const uma = Uma.create({ bytes: 2 ** 22, workers: 6, patience: 2000 });
   const { i32 } = uma.views;
   const counters = openPcpu(uma, "counters", { size: 8 });
   const items = [counters.alloc(), counters.alloc()];

@@ -294,7 +294,7 @@ describe("quantum caches of a shared arena", () => {
 
 describe("quantum caches and other workers", () => {
   test("what one frees into its cache reaches another that waits", async () => {
-    using uma = Uma.create({ bytes: 2 * MIB, workers: 4 });
+    using uma = Uma.create({ bytes: 2 * MIB, workers: 4, patience: 2000 });
     const arena = uma.arenas.create("ids", { identifiers: true, qcacheMax: 1, span: { start: 0, size: 256 } });
     const ticket = uma.ticket();
     const keeper = startWorker("arena-worker.ts", { ticket, take: { arena: "ids", sizes: [1, 1, 1] } });
@@ -319,7 +319,7 @@ describe("quantum caches and other workers", () => {
   });
 
   test("what a worker that died had out of them is reported piece by piece, and can be freed by anybody", async () => {
-    using uma = Uma.create({ bytes: 2 * MIB, workers: 4 });
+    using uma = Uma.create({ bytes: 2 * MIB, workers: 4, patience: 2000 });
     const arena = uma.arenas.create("a", { quantum: 8, qcacheMax: 32, span: { start: 8192, size: 65536 } });
     const ticket = uma.ticket();
     const sizes = [8, 16, 8, 32, 100];
@@ -339,10 +339,8 @@ describe("quantum caches and other workers", () => {
     expectEmpty(uma, arena);
   });
 
-  test("an arena can be destroyed while others have it cached: they learn of it, and its pages come home", {
-    timeout: 60_000,
-  }, async () => {
-    using uma = Uma.create({ bytes: 2 * MIB, workers: 4 });
+  test("an arena can be destroyed while others have it cached: they learn of it, and its pages come home", async () => {
+    using uma = Uma.create({ bytes: 2 * MIB, workers: 4, patience: 2000 });
     const inUse = uma.core.heap.counts().inUse;
     const arena = uma.arenas.create("a", { qcacheMax: 2, span: { start: 0, size: 4096 } });
     const ticket = uma.ticket();

@@ -8,7 +8,7 @@ const MIB = 2 ** 20;
 const coded = (code: string): unknown => expect.objectContaining({ code });
 
 function makeUma(bytes = 8 * MIB): Uma {
-  return Uma.create({ bytes, workers: 4 });
+  return Uma.create({ bytes, workers: 4, patience: 2000 });
 }
 
 /** Allocates and frees `count` items: they end up in buckets. */

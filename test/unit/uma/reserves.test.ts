@@ -7,7 +7,7 @@ const MIB = 2 ** 20;
 const coded = (code: string): unknown => expect.objectContaining({ code });
 
 function makeUma(bytes = 8 * MIB): Uma {
-  return Uma.create({ bytes, workers: 4 });
+  return Uma.create({ bytes, workers: 4, patience: 2000 });
 }
 
 function takeAll(z: Zone): number[] {

@@ -7,7 +7,7 @@ const Tracked = defineZone("tracked", { size: 40, sites: true });
 const Hooked = defineZone("hooked", { size: 40, sites: true, ctor: (item, arg, { i32 }) => void (i32[item >> 2] = Number(arg)) });
 
 function memory(): Uma {
-  return Uma.create({ bytes: 2 ** 20, workers: 4 });
+  return Uma.create({ bytes: 2 ** 20, workers: 4, patience: 2000 });
 }
 
 describe("a zone with call sites", () => {

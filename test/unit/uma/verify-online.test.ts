@@ -117,7 +117,7 @@ describe("verify({ online: true })", () => {
   });
 
   test("raises no false alarm while others are at full speed", async () => {
-    const uma = Uma.create({ bytes: 2 ** 22, workers: 4 });
+    const uma = Uma.create({ bytes: 2 ** 22, workers: 4, patience: 2000 });
     const zones = [Plain, Hooked, Large].map((definition) => uma.open(definition));
     const control = new Int32Array(new SharedArrayBuffer(4));
     const busy = [1, 2].map(() => startWorker("busy-worker.ts", { ticket: uma.ticket(), control } satisfies BusyJob));

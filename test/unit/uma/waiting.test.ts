@@ -7,7 +7,7 @@ const MIB = 2 ** 20;
 const coded = (code: string): unknown => expect.objectContaining({ code });
 
 function makeUma(): Uma {
-  return Uma.create({ bytes: 8 * MIB, workers: 8 });
+  return Uma.create({ bytes: 8 * MIB, workers: 8, patience: 2000 });
 }
 
 function takeAll(z: Zone): number[] {
@@ -225,7 +225,7 @@ test("nobody starves: four workers and two items, everyone gets through every ro
 });
 
 test("memory that another zone gives back ends a wait, too", async () => {
-  const uma = Uma.create({ bytes: 256 * 1024, workers: 4 });
+  const uma = Uma.create({ bytes: 256 * 1024, workers: 4, patience: 2000 });
   const z = uma.open(plain);
   const big = uma.open(defineZone("big", { size: 4096 }));
   const bigs = takeAll(big);

@@ -150,7 +150,7 @@ describe("arenas of a memory", () => {
   });
 
   test("serve four workers at once: nothing is given to two, and every invariant holds in the end", async () => {
-    using uma = Uma.create({ bytes: 4 * MIB, workers: 8 });
+    using uma = Uma.create({ bytes: 4 * MIB, workers: 8, patience: 2000 });
     const seed = seedFor("arenas, four workers");
     const pages = uma.arenas.create("pages", { quantum: 4096, source: uma.arenas.heap, importMin: 16384 });
     uma.arenas.create("leaf", { quantum: 16, source: pages });
@@ -171,7 +171,7 @@ describe("arenas of a memory", () => {
   });
 
   test("a waiting worker is woken by another's free", async () => {
-    using uma = Uma.create({ bytes: MIB, workers: 4 });
+    using uma = Uma.create({ bytes: MIB, workers: 4, patience: 2000 });
     const arena = uma.arenas.create("ids", { span: { start: 0, size: 1 }, identifiers: true });
     const id = arena.alloc(1);
     const waiter = startWorker("arena-worker.ts", { ticket: uma.ticket(), waitFor: "ids" });

@@ -16,7 +16,7 @@ describe("watch", () => {
   });
 
   test("recovers a worker when it exits, with what its thread had allocated", async () => {
-    const uma = Uma.create({ bytes: 2 ** 20, workers: 8 });
+    const uma = Uma.create({ bytes: 2 ** 20, workers: 8, patience: 2000 });
     const ticket = uma.ticket();
     const started = startWorker("nesting-worker.ts", { ticket, depth: 0 } satisfies NestingJob);
     const watched = uma.watch(started.worker, ticket);
@@ -28,7 +28,7 @@ describe("watch", () => {
   });
 
   test("recovers the workers that it had started, and theirs", async () => {
-    const uma = Uma.create({ bytes: 2 ** 20, workers: 8 });
+    const uma = Uma.create({ bytes: 2 ** 20, workers: 8, patience: 2000 });
     const ticket = uma.ticket();
     const started = startWorker("nesting-worker.ts", { ticket, depth: 2 } satisfies NestingJob);
     const watched = uma.watch(started.worker, ticket);
@@ -43,7 +43,7 @@ describe("watch", () => {
   });
 
   test("recovers them also when the worker itself had left before", async () => {
-    const uma = Uma.create({ bytes: 2 ** 20, workers: 8 });
+    const uma = Uma.create({ bytes: 2 ** 20, workers: 8, patience: 2000 });
     const ticket = uma.ticket();
     const started = startWorker("nesting-worker.ts", { ticket, depth: 1, leave: true } satisfies NestingJob);
     const watched = uma.watch(started.worker, ticket);
@@ -59,7 +59,7 @@ describe("watch", () => {
 
 describe("reapAsync", () => {
   test("does the same in slices, with one report of all of them", async () => {
-    const uma = Uma.create({ bytes: 64 * 2 ** 20, workers: 8 });
+    const uma = Uma.create({ bytes: 64 * 2 ** 20, workers: 8, patience: 2000 });
     const ticket = uma.ticket();
     const started = startWorker("nesting-worker.ts", { ticket, depth: 0 } satisfies NestingJob);
     await started.next();

@@ -7,7 +7,7 @@ const hasLocks = typeof navigator !== "undefined" && navigator.locks !== undefin
 
 describe.skipIf(!hasLocks)("a worker that holds a Web Lock", () => {
   test("is found dead by its lock, and recovered", async () => {
-    const uma = Uma.create({ bytes: 2 ** 20, workers: 4 });
+    const uma = Uma.create({ bytes: 2 ** 20, workers: 4, patience: 2000 });
     const ticket = uma.ticket();
     const watched = uma.watchLock(ticket, { interval: 5 });
     const started = startWorker("locking-worker.ts", ticket);

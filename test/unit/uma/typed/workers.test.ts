@@ -16,7 +16,7 @@ async function ask(what: string, value = 0): Promise<unknown> {
 }
 
 beforeEach(() => {
-  uma = Uma.create({ bytes: 2 ** 22 });
+  uma = Uma.create({ bytes: 2 ** 22, patience: 2000 });
   const ticket = uma.ticket();
   worker = new Worker(new URL("../../../fixtures/typed-worker.ts", import.meta.url), { workerData: ticket });
   reaped = uma.watch(worker, ticket);
