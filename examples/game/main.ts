@@ -42,7 +42,13 @@ async function page(port: number, built: boolean): Promise<void> {
 async function headless(frames: number, births: number, objects: boolean): Promise<void> {
   let stop = false;
   void interrupted().then(() => (stop = true));
-  const result = await playHeadless({ material: objects ? "objects" : "zalloc", frames, births, warmUp: Math.min(300, frames), stopped: () => stop });
+  const result = await playHeadless({
+    material: objects ? "objects" : "zalloc",
+    frames,
+    births,
+    warmUp: Math.min(300, frames),
+    stopped: () => stop,
+  });
   const { collections } = result;
   console.log(result.table.join("\n"));
   console.log(

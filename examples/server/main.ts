@@ -92,8 +92,9 @@ async function main(): Promise<void> {
   const server: Server = await serve(backend, { host: values.host, port, killable: true });
   if (values.demo) await demonstrate(server, options);
   else {
+    const stopped = untilStopped();
     console.log(whatToTry(server.url));
-    const signal = await untilStopped();
+    const signal = await stopped;
     console.log(`\n${signal}: no more connections; what was asked is being answered`);
   }
   farewell(await server.close());
