@@ -1,6 +1,7 @@
 /** Zones: what buckets, bulk and init are worth, and what a spike leaves behind. */
 import { Uma, type Zone, type ZoneOptions, defineZone } from "../../src/index.ts";
 import { lastFirst } from "../programs/loops.ts";
+import { permutation } from "../programs/orders.ts";
 import { ITEM_BYTES, roomyMemory } from "../programs/peers.ts";
 import type { BatchProgram, Case, SliceProgram, Suite } from "../harness/suite.ts";
 import { throughRing, zoneSource } from "./workers.ts";
@@ -16,9 +17,14 @@ function zone(options: Partial<ZoneOptions> = {}): Zone {
   return roomyMemory(4096).open(defineZone("item", { size: ITEM_BYTES, ...options }));
 }
 
-function bulk(): BatchProgram {
+/** Lists of neighbours, as a slab gives them out; or, `scattered`, of items in no order. */
+function bulk(scattered: boolean): BatchProgram {
   const z = zone();
   const items = new Int32Array(BULK);
+  if (scattered) {
+    z.allocBulk(items);
+    for (const n of permutation(BULK, 1)) z.free(items[n] as number);
+  }
   return {
     batch() {
       z.allocBulk(items);
@@ -81,7 +87,8 @@ const cases: readonly Case[] = [
   { name: "buckets", variant: "64 lifo", program: () => ({ batch: lastFirst(zone(), new Int32Array(LIVE), LIVE) }) },
   { name: "no buckets", variant: "64 lifo", program: () => ({ batch: lastFirst(zone({ bucket: 0 }), new Int32Array(LIVE), LIVE) }) },
   { name: "single", variant: "32", program: () => ({ batch: lastFirst(zone(), new Int32Array(BULK), BULK) }) },
-  { name: "bulk", variant: "32", program: bulk },
+  { name: "bulk", variant: "32", program: () => bulk(false) },
+  { name: "bulk, scattered", variant: "32", program: () => bulk(true) },
   { name: "init once", variant: "table", program: () => tables(true) },
   { name: "build each time", variant: "table", program: () => tables(false) },
   { name: "producer, consumer", variant: "ring", sliceMs: 100, maxProcesses: 1, program: throughRing(zoneSource) },
@@ -107,6 +114,13 @@ export const suite: Suite = {
       over: [{ numerator: ["bulk", "32"], denominator: ["single", "32"] }],
       limit: 0.6,
       aim: 0.4,
+      direction: "at most",
+    },
+    {
+      label: "bulk of 32, scattered ÷ 32 singles",
+      over: [{ numerator: ["bulk, scattered", "32"], denominator: ["single", "32"] }],
+      limit: 1.2,
+      aim: 1,
       direction: "at most",
     },
     {

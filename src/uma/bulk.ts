@@ -98,17 +98,9 @@ export function createBulk(core: Core): Bulk {
   }
 
   function takeAtOnce(z: Zone, into: ItemList, count: number): boolean {
-    const { line } = z;
-    const sp = i32[line + LINE_SP];
-    const allocs = i32[line + LINE_ALLOCS];
-    // The sum's sign: a call that was heard, or the counter's carry.
-    if ((count | 0) !== count || (sp & BUCKET_MASK) - BUCKET_EMPTY < count || (allocs | (allocs + count)) < 0 || count > into.length)
-      return false;
-    if (!z.checks || !(into instanceof Int32Array)) return takeRun(z, into, 0, count) === count;
-    runs.takeOut(into, sp, count, z.shift);
-    i32[line + LINE_SP] = sp - count;
-    i32[line + LINE_ALLOCS] = allocs + count;
-    return true;
+    if (z.checks && into instanceof Int32Array) return runs.takeOut(z, into, count);
+    if ((count | 0) !== count || count > into.length || (i32[z.line + LINE_SP] & BUCKET_MASK) - BUCKET_EMPTY < count) return false;
+    return takeRun(z, into, 0, count) === count;
   }
 
   /** Takes what the alloc bucket has, up to `want`. @returns how many; 0 where the slow path has to have a look. */
@@ -165,14 +157,7 @@ export function createBulk(core: Core): Bulk {
    * back, which nobody else has seen. @returns false when it is not the usual case: then nothing has changed.
    */
   function giveAtOnce(z: Zone, items: ItemList, count: number): boolean {
-    const { line } = z;
-    if (
-      (count | 0) !== count ||
-      (i32[line + LINE_SP] & BUCKET_MASK) + count > i32[line + LINE_TOP] ||
-      count > items.length ||
-      !(items instanceof Int32Array)
-    )
-      return false;
+    if (!(items instanceof Int32Array)) return false;
     const done = runs.putBack(z, items, count);
     if (done === count) return true;
     runs.takeBack(z, items, done);
@@ -215,7 +200,7 @@ export function createBulk(core: Core): Bulk {
    */
   function claim(z: Zone, items: ItemList, count: number): number {
     const others: Claimed[] = [];
-    for (let n = 0; n < count; n++) {
+    for (let n = items instanceof Int32Array ? runs.claim(z, items, count) : 0; n < count; n++) {
       const p = items[n] as number;
       if (p === 0) continue;
       const mark = isItem(z, p) ? markAt(z, p) : -1;
@@ -251,6 +236,7 @@ export function createBulk(core: Core): Bulk {
   function giveRuns(z: Zone, items: ItemList, count: number): void {
     let n = 0;
     while (n < count) {
+      if (items instanceof Int32Array) n = runs.put(z, items, n, count);
       const { line } = z;
       const sp = i32[line + LINE_SP];
       const top = i32[line + LINE_TOP];

@@ -1,7 +1,7 @@
 /** Many items at once, items set aside, and cached items called for: bulk, prefill, reserve, and a drain of all workers. */
 import { call, note, runSync, type Scenario } from "../../tools/explore/index.ts";
 import { alloc, free, poll, scenario, small, warm, type Case, type Work } from "./cases.ts";
-import type { Attachment } from "./world.ts";
+import { type Attachment, type Definition, defineZone } from "./world.ts";
 
 const z = small("z");
 
@@ -9,6 +9,17 @@ const z = small("z");
 const bulk = (count: number, frees: boolean): Work =>
   function* (a) {
     const list: number[] = Array.from({ length: count }, () => 0);
+    if (!(yield* call(a.zones[0]!.allocBulk(list)))) return;
+    for (const item of list) note(item);
+    if (!frees) return;
+    for (const item of list) note(-item);
+    yield* call(a.zones[0]!.freeBulk(list));
+  };
+
+/** The same with a typed array, sixteen neighbours and a few: the way of whole words of marks. */
+const run = (count: number, frees: boolean): Work =>
+  function* (a) {
+    const list = new Int32Array(count);
     if (!(yield* call(a.zones[0]!.allocBulk(list)))) return;
     for (const item of list) note(item);
     if (!frees) return;
@@ -28,6 +39,9 @@ const changesItsMind: Work = function* (a) {
   yield* call(a.zones[0]!.prefill(2));
   yield* call(a.zones[0]!.prefill(0));
 };
+
+/** Items of 64 bytes, a page of them in a bucket. */
+const neighbours: Definition = runSync(defineZone("n", { size: 64, bucket: 64 }));
 
 /** Calls on everybody for what is cached. */
 const drainsAll: Work = function* (a) {
@@ -79,6 +93,20 @@ export const scenarios: Scenario[] = [
     works: [bulk(2, true), bulk(2, false)],
     kills: 1,
     moreOrphans: 4,
+  }),
+  scenario({
+    name: "bulk: seventeen neighbours and back, one kill",
+    world: { zones: [neighbours], setUp: (all) => warm(all, 0) },
+    works: [run(17, true)],
+    kills: 1,
+    moreOrphans: 17,
+  }),
+  scenario({
+    name: "bulk: seventeen neighbours, kept, one kill",
+    world: { zones: [neighbours], setUp: (all) => warm(all, 0) },
+    works: [run(17, false)],
+    kills: 1,
+    moreOrphans: 17,
   }),
   scenario({ name: "prefill: set aside and taken, two kills", world: { zones: [z] }, works: [prefills(2)], kills: 2 }),
   scenario({

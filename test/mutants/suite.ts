@@ -59,6 +59,7 @@ const arena = explorer("arena: take and give, two kills");
 const imports = explorer("arena: a span is imported and given back");
 const handles = explorer("handles: freed as its owner dies");
 const bulk = explorer("bulk: three at once, kept");
+const run = explorer("bulk: seventeen neighbours");
 const map = explorer("map: an entry is made");
 const cached = explorer("cache zone: taken and given");
 const model: Detector = {
@@ -400,6 +401,20 @@ const slow: readonly Mutant[] = [
     expectCaughtBy: bulk.name,
   },
   {
+    name: "the marks of neighbours are stored after their bucket's position",
+    file: "src/uma/bulk-runs.ts",
+    find: "let n = 0;\n        if (count >= GROUP && areNeighbours(",
+    replace: "let n = 0;\n        i32[line] = (sp - count) | 0;\n        if (count >= GROUP && areNeighbours(",
+    expectCaughtBy: run.name,
+  },
+  {
+    name: "the marks of neighbours are cleared before they are in the bucket",
+    file: "src/uma/bulk-runs.ts",
+    find: "sp = (sp + GROUP) | 0;",
+    replace: "i32[w] = 0;\n                    sp = (sp + GROUP) | 0;",
+    expectCaughtBy: run.name,
+  },
+  {
     name: "a bulk allocation that was given up stays counted",
     file: "src/uma/bulk.ts",
     find: "if (allocs >= count)\n",
@@ -454,6 +469,7 @@ const detectors: readonly Detector[] = [
   imports,
   handles,
   bulk,
+  run,
   map,
   cached,
   ...TRANSACTION_SCENARIOS.map((only) => explorer(only)),

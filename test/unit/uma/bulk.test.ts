@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Uma, defineZone } from "../../../src/index.ts";
+import { Uma, type Zone, defineZone } from "../../../src/index.ts";
 import { secondWorker } from "../../fixtures/zones.ts";
 
 const MIB = 2 ** 20;
@@ -163,5 +163,76 @@ test.each([Int32Array, Array<number>])("a list with an item twice, or free alrea
   z.freeBulk(items);
   expect(() => z.freeBulk(items)).toThrow(coded("ERR_UMA_DOUBLE_FREE") as Error);
   expect(z.stats().used).toBe(0);
+  finish(uma);
+});
+
+/** A list of neighbours of one page, as a slab gives them out, from a bucket that is full of them. */
+function neighbours(z: Zone, count: number): Int32Array {
+  const items = new Int32Array(count);
+  z.free(z.alloc());
+  expect(z.allocBulk(items)).toBe(true);
+  const steps = new Set([...items.subarray(1)].map((item, n) => item - (items[n] as number)));
+  expect([...steps].map(Math.abs)).toEqual([64]);
+  return items;
+}
+
+test.each([16, 17, 31, 32, 48])("%s neighbours are given and taken in any order, and marked like any other item", (count) => {
+  const uma = makeUma();
+  const z = uma.open(defineZone("neighbours", { size: 64, bucket: 64 }));
+  const items = neighbours(z, count);
+  for (const order of ["as given", "reversed", "halves swapped", "as given"]) {
+    expect([...items].map((item) => z.ownerOf(item))).toEqual([...items].map(() => uma.slot));
+    expect(z.stats().used).toBe(count);
+    if (order === "reversed") items.reverse();
+    if (order === "halves swapped") items.set([...items.slice(count >> 1), ...items.slice(0, count >> 1)]);
+    z.freeBulk(items);
+    expect(z.stats().used).toBe(0);
+    expect(uma.verify().problems).toEqual([]);
+    for (const item of items) expect(() => z.free(item)).toThrow(coded("ERR_UMA_DOUBLE_FREE") as Error);
+    expect(z.allocBulk(items)).toBe(true);
+    expect(new Set(items).size).toBe(count);
+  }
+  z.freeBulk(items);
+  finish(uma);
+});
+
+test.each([0, 5, 15, 16, 31])("neighbours of which the one at %s is not to be freed stay as they are", async (at) => {
+  const uma = makeUma();
+  const z = uma.open(defineZone("neighbours", { size: 64, bucket: 64 }));
+  const items = neighbours(z, 32);
+  const victim = items[at] as number;
+  z.free(victim);
+  expect(() => z.freeBulk(items)).toThrow(coded("ERR_UMA_DOUBLE_FREE") as Error);
+  expect(z.stats().used).toBe(31);
+  expect(uma.verify().problems).toEqual([]);
+  expect(z.alloc()).toBe(victim);
+  for (const wrong of [items[(at + 1) & 31] as number, victim + 16, 12]) {
+    items[at] = wrong;
+    expect(() => z.freeBulk(items)).toThrow();
+    expect(z.stats().used).toBe(32);
+    expect(uma.verify().problems).toEqual([]);
+  }
+  items[at] = victim;
+  // One that is another worker's by now is freed with the rest, by the long way.
+  const other = await secondWorker(uma);
+  z.transfer(victim, other.slot);
+  z.freeBulk(items);
+  expect(z.stats()).toMatchObject({ used: 0, xdomain: 1 });
+  other.detach();
+  finish(uma);
+});
+
+test("a list that is longer than the buckets is freed by the bucket, whatever is in it", async () => {
+  const uma = makeUma();
+  const z = uma.open(defineZone("long", { size: 64, bucket: 20 }));
+  const other = await secondWorker(uma);
+  const items = new Int32Array(103);
+  expect(z.allocBulk(items, 100)).toBe(true);
+  z.transfer(items[50] as number, other.slot);
+  items.copyWithin(31, 30, 100);
+  items[30] = 0;
+  z.freeBulk(items);
+  expect(z.stats()).toMatchObject({ used: 0, xdomain: 1, requests: 100 });
+  other.detach();
   finish(uma);
 });

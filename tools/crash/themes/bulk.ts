@@ -26,7 +26,7 @@ export const bulkTheme: Theme = {
     const supplies: Supplies = { arena: null };
     const definitions = [
       defineZone("bulk plain", { size: 64, bucket: 9 }),
-      defineZone("bulk small", { size: 32, bucket: 4 }),
+      defineZone("bulk small", { size: 32, bucket: 40 }),
       defineZone("bulk hooked", { size: 200, bucket: 5, ...hooks }),
       defineZone("bulk freed on death", { size: 96, bucket: 5, onDeath: "free", ...hooks }),
       defineZone("bulk no buckets", { size: 256, bucket: 0 }),
@@ -49,7 +49,7 @@ export const bulkTheme: Theme = {
     const action = a.random(100);
     if (zone === undefined) return;
     if (action < 30) takeMany(a, z);
-    else if (action < 52) a.ledger.giveMany(z, 1 + a.random(SLOTS), (items) => zone.freeBulk(items));
+    else if (action < 52) giveMany(a, z);
     else if (action < 62) work(a, z);
     else if (action < 70) freeMail(a, z);
     else if (action < 78) allowing(SHORT, () => zone.prefill(a.random(9)));
@@ -94,6 +94,10 @@ function takeMany(a: Actor, z: number): void {
     for (const [n, item] of list.entries()) into[n] = item;
     return got;
   });
+}
+
+function giveMany(a: Actor, z: number): void {
+  a.ledger.giveMany(z, 1 + a.random(SLOTS), (items) => a.zones[z]?.freeBulk(a.random(2) === 0 ? items : Int32Array.from(items)));
 }
 
 function reserved(a: Actor, z: number): void {
