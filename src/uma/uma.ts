@@ -66,16 +66,16 @@ export interface LockOptions {
   readonly locks?: LocksLike;
 }
 
-export interface WatchLockOptions extends LockOptions {
+export interface ReapAsyncOptions {
+  /** How long the thread is kept between two turns of its event loop, milliseconds. Default 4. */
+  readonly slice?: number;
+}
+
+export interface WatchLockOptions extends LockOptions, ReapAsyncOptions {
   /** Between two looks, milliseconds. Default 250. */
   readonly interval?: number;
   /** Ends the watch; the promise is rejected with ERR_UMA_ABORTED. */
   readonly signal?: AbortSignal;
-}
-
-export interface ReapAsyncOptions {
-  /** How long the thread is kept between two turns of its event loop, milliseconds. Default 4. */
-  readonly slice?: number;
 }
 
 const CREATOR_PATIENCE_MS = 50;
@@ -284,8 +284,7 @@ export class Uma {
    */
   async reapAsync(who: Ticket | number, options: ReapAsyncOptions = {}): Promise<RecoveryReport | null> {
     this.check();
-    const { slice = SLICE_MS } = options;
-    if (typeof slice !== "number" || !(slice > 0)) throw optionError("slice", slice, "a number above 0 (milliseconds)");
+    const slice = sliceOf(options);
     const name = this.deadName(who);
     const { core, recovery } = this.parts;
     for (;;) {
@@ -298,14 +297,15 @@ export class Uma {
   }
 
   /**
-   * Recovers a worker when it exits (Node, Bun).
+   * Recovers a worker when it exits (Node, Bun), in slices as {@link reapAsync} does.
    * @returns resolves with what it left once that is done.
-   * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_NO_CERTIFICATE in Deno.
+   * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_OPTION; ERR_UMA_NO_CERTIFICATE in Deno.
    */
-  watch(worker: ExitingWorker, ticket: Ticket): Promise<RecoveryReport | null> {
+  watch(worker: ExitingWorker, ticket: Ticket, options: ReapAsyncOptions = {}): Promise<RecoveryReport | null> {
     this.check();
     this.nameIn(ticket);
-    return exitOf(worker).then(() => (this.parts.core.attached ? this.reapAsync(ticket) : null));
+    const slice = sliceOf(options);
+    return exitOf(worker).then(() => (this.parts.core.attached ? this.reapAsync(ticket, { slice }) : null));
   }
 
   /**
@@ -313,7 +313,8 @@ export class Uma {
    * {@link holdLock}. A worker that never takes the lock is never found dead: reap it by hand. In Chromium a worker that never goes
    * back to its event loop lives on for two seconds and more after `terminate()`.
    * @returns resolves with what it left once that is done; null when it had left in order, or another worker saw to it.
-   * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_NO_LOCKS; ERR_UMA_NO_CERTIFICATE in Deno; ERR_UMA_ABORTED.
+   * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_OPTION; ERR_UMA_NO_LOCKS; ERR_UMA_NO_CERTIFICATE in Deno;
+   * ERR_UMA_ABORTED.
    */
   async watchLock(ticket: Ticket, options: WatchLockOptions = {}): Promise<RecoveryReport | null> {
     this.check();
@@ -321,6 +322,7 @@ export class Uma {
     const name = this.nameIn(ticket);
     const { interval = WATCH_INTERVAL_MS, signal } = options;
     if (typeof interval !== "number" || !(interval >= 0)) throw optionError("interval", interval, "a number from 0 on (milliseconds)");
+    const slice = sliceOf(options);
     const { core } = this.parts;
     const { slots, cells } = core.floor;
     const look = (): Watched => {
@@ -328,7 +330,7 @@ export class Uma {
       return slots.isLive(name) && cells.i32[slots.wordOf(slotOf(name)) + SLOT_HOST_LOCK] === name ? "held" : "without";
     };
     await untilReleased(findLocks(options.locks), lockNameOf(ticket, name), look, interval, signal);
-    return core.attached ? this.reapAsync(ticket) : null;
+    return core.attached ? this.reapAsync(ticket, { slice }) : null;
   }
 
   /**
@@ -559,6 +561,11 @@ export class Uma {
 function checkSlot(slot: number, count: number): number {
   if (!Number.isInteger(slot) || slot < 1 || slot > count) throw optionError("slot", slot, `an integer from 1 to ${count}`);
   return slot;
+}
+
+function sliceOf({ slice = SLICE_MS }: ReapAsyncOptions): number {
+  if (typeof slice !== "number" || !(slice > 0)) throw optionError("slice", slice, "a number above 0 (milliseconds)");
+  return slice;
 }
 
 function checkPatience(patience: number): number {

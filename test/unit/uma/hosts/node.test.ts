@@ -27,6 +27,20 @@ describe("watch", () => {
     uma.detach();
   });
 
+  test("recovers it in slices as long as the thread can spare", async () => {
+    const uma = Uma.create({ bytes: 2 ** 20, workers: 8 });
+    const ticket = uma.ticket();
+    const exits: (() => void)[] = [];
+    const worker = { once: (_event: string, heard: () => void) => void exits.push(heard) };
+    expect(() => uma.watch(worker, ticket, { slice: -1 })).toThrow(expect.objectContaining({ code: "ERR_UMA_OPTION" }));
+    const reaps = vi.spyOn(uma, "reapAsync");
+    const watched = uma.watch(worker, ticket, { slice: 0.5 });
+    for (const heard of exits) heard();
+    expect(await watched).not.toBeUndefined();
+    expect(reaps.mock.calls).toEqual([[ticket, { slice: 0.5 }]]);
+    uma.detach();
+  });
+
   test("recovers the workers that it had started, and theirs", async () => {
     const uma = Uma.create({ bytes: 2 ** 20, workers: 8, patience: 2000 });
     const ticket = uma.ticket();

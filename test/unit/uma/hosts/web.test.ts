@@ -87,6 +87,20 @@ describe("a worker that attaches with a Web Lock", () => {
     uma.detach();
   });
 
+  test("is recovered in slices as long as whoever watches can spare", async () => {
+    const { uma, locks } = memory();
+    const other = await otherThread();
+    const ticket = uma.ticket();
+    await expect(uma.watchLock(ticket, { locks: locks.of("watcher"), slice: 0 })).rejects.toMatchObject({ code: "ERR_UMA_OPTION" });
+    const reaps = vi.spyOn(uma, "reapAsync");
+    const watched = uma.watchLock(ticket, { locks: locks.of("watcher"), interval: 0, slice: 0.5 });
+    await other.Uma.attachAsync(ticket, { locks: locks.of("worker") });
+    locks.end("worker");
+    expect(await watched).toMatchObject({ slot: 2, done: true });
+    expect(reaps.mock.calls).toEqual([[ticket, { slice: 0.5 }]]);
+    uma.detach();
+  });
+
   test("is not taken for dead while it has only attached, without a lock", async () => {
     const { uma, locks } = memory();
     const other = await otherThread();
