@@ -319,3 +319,11 @@ export function bucketRange(size: number, max: number): { start: number; max: nu
                   : 1;
   return { start: Math.min(start, most), max: most };
 }
+
+/** Buckets of one item that lie in a depot at most: each takes a window of a kilobyte, which only ever is a bucket again. */
+const MOST_ONE_ITEM_BUCKETS = 32;
+
+/** Items in the depot at most, to begin with, for items of `size` bytes; 0 = no bound. */
+export function depotBound(size: number, maxCache: number): number {
+  return maxCache !== 0 || size <= PAGE_BYTES ? maxCache : MOST_ONE_ITEM_BUCKETS;
+}

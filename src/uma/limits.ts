@@ -21,7 +21,7 @@ import {
   ZONE_WARNED,
 } from "../backend/memory/layout.ts";
 import type { Core } from "./core.ts";
-import { bucketRange } from "./definition.ts";
+import { bucketRange, depotBound } from "./definition.ts";
 import type { Queue } from "./queue.ts";
 import type { Registry } from "./registry.ts";
 import type { Zone } from "./zone.ts";
@@ -98,7 +98,7 @@ export function createLimits(core: Core, queue: Queue, registry: Registry, servi
     locked(z, "setMaxCache", () => {
       set(z.zone + ZONE_BUCKET_MAX, cap);
       set(z.zone + ZONE_BUCKET_CAP, Math.min(items === Infinity ? range.start : i32[z.zone + ZONE_BUCKET_CAP], cap));
-      set(z.zone + ZONE_DEPOT_CAP, items === Infinity ? z.definition.maxCache : items - lines * cap || -1);
+      set(z.zone + ZONE_DEPOT_CAP, items === Infinity ? depotBound(z.rsize, z.definition.maxCache) : items - lines * cap || -1);
       commit();
     });
     services.shrinkCaches(z);

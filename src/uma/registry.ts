@@ -70,6 +70,7 @@ import {
   FLAG_SECONDARIES,
   FLAG_ZINIT,
   bucketRange,
+  depotBound,
   checkDefinition,
   hookBits,
 } from "./definition.ts";
@@ -223,7 +224,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     i32[zone + ZONE_LIMIT_DEFINED] = d.limit;
     i32[zone + ZONE_BUCKET_DEFINED] = range.max;
     i32[zone + ZONE_MAXCACHE] = d.maxCache;
-    i32[zone + ZONE_DEPOT_CAP] = d.maxCache;
+    i32[zone + ZONE_DEPOT_CAP] = depotBound(i32[keg + KEG_RSIZE], d.maxCache);
     i32[zone + ZONE_NAME_LENGTH] = name.length;
     u8.set(name, (zone + ZONE_NAME) << 2);
     if (primary !== null) {

@@ -134,6 +134,30 @@ describe("a worker's two buckets", () => {
   });
 });
 
+describe("items larger than a page", () => {
+  test("have buckets of one, of which the depot keeps few: the rest go back to their slabs", () => {
+    const uma = makeUma({ bytes: 8 * 2 ** 20 });
+    const zone = uma.open(defineZone("large", { size: 8000 }));
+    const items = take(zone, 300);
+    give(zone, items);
+    expect(depot(uma, zone).items).toBe(32);
+    expect(zone.stats().freeInSlabs).toBeGreaterThan(260);
+    expect(depot(uma, zone).full + depot(uma, zone).empty).toBeLessThan(40);
+    zone.setMaxCache(Infinity);
+    give(zone, take(zone, 300));
+    expect(depot(uma, zone).items).toBe(32);
+    expectSound(uma);
+  });
+
+  test("lie in the depot as the option maxCache says, if it says something", () => {
+    const uma = makeUma({ bytes: 8 * 2 ** 20 });
+    const zone = uma.open(defineZone("large", { size: 8000, maxCache: 100 }));
+    give(zone, take(zone, 300));
+    expect(depot(uma, zone).items).toBe(100);
+    expectSound(uma);
+  });
+});
+
 describe("draining", () => {
   test("a reclaim empties one's own buckets and the depot into the slabs, and gives every empty slab back", () => {
     const uma = makeUma();
