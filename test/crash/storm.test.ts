@@ -16,10 +16,16 @@ afterAll(() => rmSync(new URL(`../../build/${NAME}`, import.meta.url), { recursi
 
 describe("workers that are terminated at random and replaced", () => {
   test(`lose nothing, get nothing twice and block nobody (seed ${SEED})`, async () => {
-    const tally = await runStorm({ dist: trees.dist, folder: dirname(trees.instrumented), seed: SEED, milliseconds: 8000 });
-    expect(tally.problems, `seed ${SEED}`).toEqual([]);
-    expect(tally.calms).toBeGreaterThan(0);
-    expect(tally.operations).toBeGreaterThan(0);
-    expect(tally.recoveries).toBeGreaterThan(2);
+    let calms = 0;
+    let recoveries = 0;
+    // A slow machine gets to its first deaths late.
+    for (let round = 0; recoveries <= 2 || calms === 0; round++) {
+      const seed = SEED + round;
+      const tally = await runStorm({ dist: trees.dist, folder: dirname(trees.instrumented), seed, milliseconds: 8000 });
+      expect(tally.problems, `seed ${seed}`).toEqual([]);
+      expect(tally.operations).toBeGreaterThan(0);
+      calms += tally.calms;
+      recoveries += tally.recoveries;
+    }
   });
 });

@@ -49,7 +49,8 @@ export interface Outcome {
 
 const MEMORY_BYTES = 6 * 2 ** 20;
 const WORKERS = 12;
-const PATIENCE_MS = 4000;
+/** For what must come: a machine with much else to do takes its time. */
+const PATIENCE_MS = 30_000;
 /** The mark of items whose owner is dead. */
 const ORPHAN = 127;
 
