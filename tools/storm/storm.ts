@@ -65,7 +65,7 @@ export interface StormTally {
 
 const MEMORY_BYTES = 24 * 2 ** 20;
 const CALM_EVERY_MS = 2000;
-const STUCK_MS = 20_000;
+const STUCK_MS = 60_000;
 const MOST_PROBLEMS = 20;
 const ORPHAN = 127;
 const ENDS: readonly End[] = [

@@ -7,7 +7,7 @@ import type { Plugin } from "vite";
 import { REPORT_PATH } from "../web/report-path.ts";
 
 /** How long pages have to answer, milliseconds. */
-const ANSWER_MS = 3000;
+const ANSWER_MS = 10_000;
 
 export interface Reports {
   readonly plugin: Plugin;
