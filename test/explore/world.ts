@@ -4,9 +4,6 @@
  *
  * Behind the memory's last page lie some words of the scenario's own: a mailbox to hand items over, and a word to sleep on.
  */
-import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
 import type * as cellsModule from "../../src/backend/memory/cells.ts";
 import type * as floorModule from "../../src/backend/memory/floor.ts";
 import type * as layoutModule from "../../src/backend/memory/layout.ts";
@@ -24,15 +21,11 @@ import type { Uma } from "../../src/uma/uma.ts";
 import type * as cacheZoneModule from "../../src/uma/cache-zone.ts";
 import type * as secondaryModule from "../../src/uma/secondary.ts";
 import type { Zone, ZonePlace } from "../../src/uma/zone.ts";
+import { emitOnce } from "../fixtures/emitted.ts";
 import { openTree, runSync, sleep, type LockRules } from "../../tools/explore/index.ts";
 
-const root = resolve(import.meta.dirname, "../..");
-const dist = join(root, "build/explore");
-if (process.env["ZALLOC_DIST"] === undefined && (process.env["ZALLOC_BUILT"] === undefined || !existsSync(dist))) {
-  execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", join(root, "tsconfig.build.json"), "--outDir", dist], { stdio: "inherit" });
-  // Children of this process find it built.
-  process.env["ZALLOC_BUILT"] = "1";
-}
+/** A mutant's tree, or the library's. */
+const dist = process.env["ZALLOC_DIST"] ?? emitOnce("ZALLOC_BUILT", "explore", "tsconfig.build.json");
 
 const tree = openTree(dist, {
   include: ["backend/**", "uma/**"],

@@ -2,14 +2,13 @@
  * The protocol mistakes that this library's design rules out, one exact edit each on the emitted production tree, and who must
  * catch them. `npm run mutants` tries them all: a survivor fails the run, and so does an edit that no longer applies.
  */
-import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { emitOnce } from "../fixtures/emitted.ts";
 import type { Detector, Mutant, MutantSuite } from "../../tools/mutants/index.ts";
 import { TRANSACTION_SCENARIOS, transactions } from "./transactions.ts";
 
 const root = resolve(import.meta.dirname, "../..");
-const dist = join(root, "build/explore");
+const dist = emitOnce("ZALLOC_BUILT", "explore", "tsconfig.build.json");
 
 /** After so long an exploration is given up whatever its bound: only a machine that is very slow, or a mutant that is missed, gets there. */
 const MOST_SECONDS = 200;
@@ -437,12 +436,6 @@ const slow: readonly Mutant[] = [
     expectCaughtBy: freeing.name,
   },
 ];
-
-/** Builds the tree once for a process. */
-if (process.env["ZALLOC_BUILT"] === undefined || !existsSync(dist)) {
-  execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", join(root, "tsconfig.build.json"), "--outDir", dist], { stdio: "inherit" });
-  process.env["ZALLOC_BUILT"] = "1";
-}
 
 const detectors: readonly Detector[] = [
   lock,

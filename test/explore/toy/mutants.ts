@@ -73,7 +73,7 @@ export const suite: MutantSuite = {
     {
       name: "explorer",
       command: ["node_modules/.bin/tsx", "tools/explore/cli.ts", "test/explore/toy/scenarios.ts", "--only", "2x1-"],
-      timeoutMs: 60_000,
+      timeoutMs: 240_000,
     },
   ],
   mutants,
