@@ -10,7 +10,8 @@ import { serverRows, servers } from "../programs/serving.ts";
 const FRAMES = 4000;
 /** With --quick. */
 const QUICK_FRAMES = 300;
-const WARM_UP = 500;
+/** In frames: as many as it takes until collections no longer become fewer. */
+const WARM_UP = { least: 500, most: 6000 };
 const BIRTHS = 2000;
 const SLICE_MS = 1000;
 const VARIANT = `${FRAMES} frames, ${BIRTHS} births each`;
@@ -23,6 +24,8 @@ function game(material: Material): () => SliceProgram {
       if (result.problems.length > 0) throw new Error(result.problems.join("; "));
       const { collections } = result;
       figures = {
+        "frames to warm up": result.warmUp,
+        steady: result.steady ? 1 : 0,
         collections: collections.count,
         "in them, ms": collections.ms,
         "longest, ms": collections.longestMs,

@@ -6,12 +6,14 @@ import { parseArgs } from "node:util";
 import { playHeadless } from "./node/headless.ts";
 import { serve } from "./node/serve.ts";
 
+const WARM_UP = { least: 300, most: 2000 };
+
 const USAGE = `npm run example:game -- [options]
 
   --port N      port of the server (default 5173, or the next that is free)
   --built       serve the built page instead of the development server's
   --headless    no page: play in this process, as fast as it goes
-  --frames N    frames to play headless, after 300 to warm up (default 1000)
+  --frames N    frames to play headless, after a warm-up (default 1000)
   --births N    bodies born in each (default 2000)
   --objects     headless, with bodies that are plain objects`;
 

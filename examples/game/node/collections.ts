@@ -25,6 +25,11 @@ export class CollectionCounter {
     this.observer.observe({ entryTypes: ["gc"] });
   }
 
+  /** Collections reported so far, whether they count or not. */
+  get count(): number {
+    return this.seen.length;
+  }
+
   /** Counts from now on: from an empty heap, where the process was started with --expose-gc. */
   begin(): void {
     globalThis.gc?.();
