@@ -48,7 +48,8 @@ async function headless(frames: number, births: number, objects: boolean): Promi
     material: objects ? "objects" : "zalloc",
     frames,
     births,
-    warmUp: Math.min(300, frames),
+    // A short game is not to be mostly warm-up.
+    warmUp: { least: Math.min(WARM_UP.least, frames), most: Math.min(WARM_UP.most, 4 * frames) },
     stopped: () => stop,
   });
   const { collections } = result;
