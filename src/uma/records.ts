@@ -15,8 +15,6 @@ import {
   NO_BUCKET,
   PAGE_BYTES,
   RECORD_WORDS,
-  SB_BOOT_END,
-  SB_BOOT_NEXT,
   SB_CONTROL_LOCK,
   SB_KEG_FREE,
   SB_RECORD_END,
@@ -25,6 +23,7 @@ import {
   SB_ZONE_FREE,
   SLOT_CHUNKS,
 } from "../backend/memory/layout.ts";
+import { createBootPages } from "../backend/supplier/boot-pages.ts";
 import { HEAP_BUSY, type Heap, NO_PAGES } from "../backend/vmem/heap.ts";
 import { BUSY, EMPTY, OK, type Outcome } from "./outcome.ts";
 
@@ -49,6 +48,7 @@ export function createRecords(floor: Floor, heap: Heap): Records {
   const { set, add, commit } = floor.journal;
   const sb = floor.cells.base;
   const lock = sb + SB_CONTROL_LOCK;
+  const bootPages = createBootPages(floor);
 
   function recordsReady(): boolean {
     const lists = (i32[sb + SB_ZONE_FREE] !== 0 ? 1 : 0) + (i32[sb + SB_KEG_FREE] !== 0 ? 1 : 0);
@@ -75,7 +75,7 @@ export function createRecords(floor: Floor, heap: Heap): Records {
 
   /** A page into the frame, unless a boot page is left. */
   function takePage(frame: number): Outcome {
-    if (i32[sb + SB_BOOT_NEXT] < i32[sb + SB_BOOT_END]) return OK;
+    if (bootPages.left()) return OK;
     const page = heap.alloc(1, 0, frame + INTENT_EXTENT);
     return page === HEAP_BUSY ? BUSY : page === NO_PAGES ? EMPTY : OK;
   }
@@ -89,9 +89,8 @@ export function createRecords(floor: Floor, heap: Heap): Records {
         set(frame + INTENT_EXTENT, 0);
         add(sb + SB_RECORD_PAGES, 1);
       } else {
-        page = i32[sb + SB_BOOT_NEXT];
-        if (page >= i32[sb + SB_BOOT_END]) return OK;
-        set(sb + SB_BOOT_NEXT, page + PAGE_BYTES);
+        page = bootPages.take();
+        if (page === 0) return OK;
       }
       if (lineOf(slotWord, id) === 0) addLines(page >>> 2, id);
       else addRecords(page >>> 2);
