@@ -87,8 +87,8 @@ export const scenarios: Scenario[] = [
   scenario({
     name: "handles: freed as its owner dies, and taken by others, one kill",
     world,
-    // The first free of a thread looks at the ceiling; only those after it take the hot path.
-    works: [turnsOver(2)],
+    // The first free of a thread looks at the ceiling; only those after it take the hot paths, by address and by handle.
+    works: [turnsOver(3)],
     kills: 1,
     afterRecovery: takesMany,
     ...shared,
