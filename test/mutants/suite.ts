@@ -41,6 +41,7 @@ const own = explorer("own: alloc and free, two kills");
 const remote = explorer("remote: two frees of the same item, one kill");
 const refill = explorer("bucket: refill from a stocked depot, two workers");
 const attention = explorer("attention: two ask");
+const drains = explorer("reclaim: drains and shrinks while another allocates, one kill");
 const freeing = explorer("hooks: a dead worker's items freed");
 const nested = explorer("hooks: init allocates from another zone");
 const fini = explorer("hooks: killed inside fini");
@@ -112,6 +113,14 @@ export const quick: readonly Mutant[] = [
     find: "const found = Atomics.compareExchange(u8, mark, seen, slot | MARK_BUSY);",
     replace: "const found = seen;\n            u8[mark] = slot | MARK_BUSY;",
     expectCaughtBy: remote.name,
+  },
+  {
+    name: "an item goes back to its slab before that is noted",
+    file: "src/uma/slab.ts",
+    find: "if (its !== word) {\n                word = its;\n                note(n++, its);\n                i32[COUNT] = n;\n            }\n            i32[its] |= 1 << (index & 31);",
+    replace:
+      "i32[its] |= 1 << (index & 31);\n            if (its !== word) {\n                word = its;\n                note(n++, its);\n                i32[COUNT] = n;\n            }",
+    expectCaughtBy: drains.name,
   },
   {
     name: "a half-built item is run through dtor",
