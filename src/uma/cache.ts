@@ -17,6 +17,7 @@
 import type { Floor } from "../backend/memory/floor.ts";
 import * as layout from "../backend/memory/layout.ts";
 import type { Depot } from "./depot.ts";
+import { type Draining, createDraining } from "./draining.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Gate, Gates } from "./gate.ts";
 import type { KegHandle, Kegs } from "./keg.ts";
@@ -31,18 +32,12 @@ const {
   BUCKET_EMPTY,
   BUCKET_MASK,
   BUCKET_OWNER,
-  BUCKET_SEQ,
-  INTENT_BUCKET,
-  INTENT_HEADER,
   KEG_FREE,
-  KEG_IPERS,
   KEG_LOCK,
   KEG_RESERVE,
   LINE_EXCHANGES,
   LINE_EXTRA,
   LINE_HIDDEN,
-  LINE_PREFILL,
-  LINE_SMR,
   LINE_REASONS,
   LINE_SP,
   LINE_SPARE,
@@ -56,11 +51,8 @@ const {
   ZONE_DEPOT_CAP,
   ZONE_DEPOT_ITEMS,
   ZONE_EMPTY,
-  ZONE_EMPTY_COUNT,
   ZONE_FULL,
-  ZONE_FULL_COUNT,
   ZONE_ITEMS,
-  ZONE_LIMBO,
   ZONE_LIMIT,
   ZONE_SLEEPERS,
 } = layout;
@@ -87,7 +79,7 @@ export interface ZoneHandle extends KegHandle {
 /** As much of a zone as an item needs that goes back past the buckets. */
 export type LoneZone = Pick<ZoneHandle, "zone" | "keg" | "shift" | "checks" | "tag">;
 
-export interface Caches {
+export interface Caches extends Draining {
   /** Makes the alloc bucket non-empty. @returns OK, EMPTY, LIMIT, BUSY, REFUSED; EMPTY also when there is no bucket to be had. */
   refill(z: ZoneHandle): Outcome;
   /** Makes the alloc bucket non-full. @returns OK; EMPTY when there is no bucket to be had; BUSY. */
@@ -108,21 +100,6 @@ export interface Caches {
   isScarce(zone: number): boolean;
   /** Brings TOP in step with SP; 0 while anybody waits for an item of the zone, so that every free is seen. */
   resetTop(z: ZoneHandle): void;
-  /** Hands the buckets of a cache line (one's own, or a dead worker's) to the depot; what was prefilled only if it need not be kept. */
-  drainLine(zone: number, keg: number, line: number, keepPrefill?: boolean): Outcome;
-  /**
-   * Empties the depot into the slabs, down to `keepBuckets` buckets, and gives the empty ones to the pool.
-   * @param z - the zone as this thread has it open; null while it is being taken apart and nobody here has its gate.
-   */
-  drainDepot(zone: number, keg: number, keepBuckets: number, z: ZoneHandle | null): Outcome;
-  /** Moves an empty bucket of the depot into the word `into`. @returns EMPTY when it has none. */
-  takeEmptyAside(zone: number, keg: number, into: number): Outcome;
-  /** Gives the gathering bucket named by `word` its goal; it joins the zone's limbo. */
-  intoLimbo(zone: number, keg: number, word: number): Outcome;
-  /** Moves the oldest bucket of the limbo to the depot, if its goal is reached (or whatever). @returns EMPTY when there is none. */
-  outOfLimbo(zone: number, keg: number, whatever?: boolean): Outcome;
-  /** Takes the oldest bucket of the limbo, which has lost its last item, to the empties, as part of the open transaction. */
-  dropLimbo(zone: number, bucket: number): void;
   hide(line: number): void;
   show(z: ZoneHandle): void;
 }
@@ -138,9 +115,17 @@ export function createCaches(
   exchange: Exchange,
 ): Caches {
   const { i32 } = floor.cells;
-  const { locks, intents, patienceMs, me, slot } = floor;
+  const { locks, patienceMs, me, slot } = floor;
   const { set, setByte, add, commit } = floor.journal;
-  const { unlinkFull, linkFull, linkEmpty, unlinkEmpty, linkLimbo, unlinkLimbo } = depot;
+  const { unlinkFull, linkFull, linkEmpty, unlinkEmpty } = depot;
+  const { drainLine, drainDepot, takeEmptyAside, intoLimbo, outOfLimbo, dropLimbo } = createDraining(
+    floor,
+    pools,
+    slabs,
+    smr,
+    depot,
+    gates,
+  );
   let why: Outcome = OK;
   /** Zone (record) for which this thread tries as a waiter. */
   let waiter = 0;
@@ -445,127 +430,6 @@ export function createCaches(
       return OK;
     } finally {
       locks.release();
-    }
-  }
-
-  function drainLine(zone: number, keg: number, line: number, keepPrefill = false): Outcome {
-    // First of all: without a bucket, TOP above 0 would let a free store into the words behind NO_BUCKET.
-    i32[line + LINE_TOP] = 0;
-    for (const word of [line + LINE_SP, line + LINE_SPARE, line + LINE_HIDDEN, line + LINE_EXTRA, line + LINE_PREFILL, line + LINE_SMR]) {
-      if (keepPrefill && (word === line + LINE_PREFILL || word === line + LINE_SMR)) continue;
-      const none = word === line + LINE_SP ? NO_BUCKET : 0;
-      const position = i32[word];
-      if (position === none) continue;
-      if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
-      try {
-        const bucket = position & ~BUCKET_MASK;
-        const count = (position & BUCKET_MASK) - BUCKET_EMPTY;
-        if (count === 0) linkEmpty(zone, bucket);
-        else if (word === line + LINE_SMR) linkLimbo(zone, bucket, count);
-        else linkFull(zone, bucket, count);
-        set(word, none);
-        commit();
-      } finally {
-        locks.release();
-      }
-    }
-    return OK;
-  }
-
-  function intoLimbo(zone: number, keg: number, word: number): Outcome {
-    if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
-    try {
-      linkLimbo(zone, i32[word] & ~BUCKET_MASK, (i32[word] & BUCKET_MASK) - BUCKET_EMPTY);
-      set(word, 0);
-      commit();
-      return OK;
-    } finally {
-      locks.release();
-    }
-  }
-
-  function outOfLimbo(zone: number, keg: number, whatever = false): Outcome {
-    if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
-    try {
-      const bucket = i32[zone + ZONE_LIMBO];
-      if (bucket === 0 || !(whatever || smr.poll(i32[bucket + BUCKET_SEQ]))) return EMPTY;
-      const count = i32[bucket + BUCKET_COUNT];
-      unlinkLimbo(zone, bucket);
-      add(zone + ZONE_DEPOT_ITEMS, -count);
-      linkFull(zone, bucket, count);
-      commit();
-      return OK;
-    } finally {
-      locks.release();
-    }
-  }
-
-  function dropLimbo(zone: number, bucket: number): void {
-    unlinkLimbo(zone, bucket);
-    linkEmpty(zone, bucket);
-  }
-
-  function drainDepot(zone: number, keg: number, keepBuckets: number, z: ZoneHandle | null): Outcome {
-    const gated = gates.isGated(zone);
-    // Its openers have to do it.
-    if (gated && z !== null && z.gate === null) return OK;
-    // The lock is let go between buckets: others want it, too. What they add meanwhile is not waited for.
-    for (let n = i32[zone + ZONE_FULL_COUNT] - keepBuckets; n > 0; n--) {
-      if (gated && z !== null) {
-        if (gates.drainFirst(z) !== OK) return BUSY;
-        continue;
-      }
-      if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
-      try {
-        if (i32[zone + ZONE_FULL_COUNT] > keepBuckets) emptyFirst(zone, keg);
-      } finally {
-        locks.release();
-      }
-    }
-    for (let n = i32[zone + ZONE_EMPTY_COUNT]; n > 0; n--) {
-      const frame = intents.push(INTENT_BUCKET);
-      const taken = takeEmptyAside(zone, keg, frame + INTENT_HEADER);
-      if (taken === OK && pools.giveBucket(frame + INTENT_HEADER, 0) !== OK) {
-        return BUSY;
-      }
-      intents.pop(frame);
-      if (taken !== OK) return taken === EMPTY ? OK : taken;
-    }
-    return OK;
-  }
-
-  /** Moves an empty bucket of the depot into the word `into`. */
-  function takeEmptyAside(zone: number, keg: number, into: number): Outcome {
-    if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
-    try {
-      const bucket = i32[zone + ZONE_EMPTY];
-      if (bucket === 0) return EMPTY;
-      unlinkEmpty(zone, bucket);
-      set(into, bucket + BUCKET_EMPTY);
-      commit();
-      return OK;
-    } finally {
-      locks.release();
-    }
-  }
-
-  /** Moves the items of the depot's first bucket into their slabs, as many a transaction as it takes, and with the last of them the bucket to the empties. */
-  function emptyFirst(zone: number, keg: number): void {
-    const bucket = i32[zone + ZONE_FULL];
-    for (;;) {
-      const count = i32[bucket + BUCKET_COUNT];
-      // The items of a cache zone have no slabs.
-      const now = i32[keg + KEG_IPERS] === 0 ? count : slabs.putMany(keg, bucket + BUCKET_EMPTY + count, count);
-      add(zone + ZONE_ITEMS, -now);
-      if (now === count) {
-        unlinkFull(zone, bucket, count);
-        linkEmpty(zone, bucket);
-        commit();
-        return;
-      }
-      set(bucket + BUCKET_COUNT, count - now);
-      add(zone + ZONE_DEPOT_ITEMS, -now);
-      commit();
     }
   }
 

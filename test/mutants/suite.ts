@@ -208,7 +208,7 @@ const slow: readonly Mutant[] = [
   },
   {
     name: "a bucket goes to the depot in one transaction and leaves its line after it",
-    file: "src/uma/cache.ts",
+    file: "src/uma/draining.ts",
     find: "set(word, none);\n                commit();",
     replace: "commit();\n                i32[word] = none;",
     expectCaughtBy: own.name,
@@ -345,7 +345,7 @@ const slow: readonly Mutant[] = [
   },
   {
     name: "a bucket leaves the limbo before its goal is reached",
-    file: "src/uma/cache.ts",
+    file: "src/uma/draining.ts",
     find: "(whatever || smr.poll(i32[bucket + BUCKET_SEQ]))",
     replace: "(whatever || true)",
     expectCaughtBy: reader.name,
@@ -360,7 +360,7 @@ const slow: readonly Mutant[] = [
   },
   {
     name: "what a dead writer had gathered is forgotten",
-    file: "src/uma/cache.ts",
+    file: "src/uma/draining.ts",
     find: "line + LINE_EXTRA, line + LINE_PREFILL, line + LINE_SMR]) {",
     replace: "line + LINE_EXTRA, line + LINE_PREFILL]) {",
     expectCaughtBy: limbo.name,
