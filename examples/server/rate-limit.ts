@@ -6,11 +6,14 @@
  * compare-exchange, and a worker that is killed has taken its token or has not. (The telephone companies call it the generic cell
  * rate algorithm.)
  *
- * Times are ticks of 10 µs in a ring of 32 bits. What seems to lie too far ahead is a bucket untouched for hours: it is full.
+ * Times are ticks of 10 µs in a ring of 32 bits. What seems to lie much too far ahead is a bucket untouched for hours: it is full.
+ * Somewhat too far ahead is one that a worker has emptied whose clock was read later, or is ahead.
  */
 import type { Shop } from "./zones.ts";
 
 const TICKS_PER_SECOND = 100_000;
+/** By how much two workers may disagree about the time. */
+const APART_TICKS = 60 * TICKS_PER_SECOND;
 
 export interface RateLimit {
   /** Tokens a second, and tokens that a full bucket holds. */
@@ -58,7 +61,7 @@ export function createRateLimiter({ clients, clientOf }: Shop, { rate, burst }: 
       for (;;) {
         const seen = Atomics.load(full, word);
         const ahead = (seen - ticks) | 0;
-        const from = ahead < 0 || ahead > whole ? ticks : seen;
+        const from = ahead < 0 || ahead > whole + APART_TICKS ? ticks : seen;
         const next = (from + perToken) | 0;
         const tooFar = ((next - ticks) | 0) - whole;
         if (tooFar > 0) return Math.ceil((tooFar * 1000) / TICKS_PER_SECOND);

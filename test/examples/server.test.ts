@@ -246,6 +246,12 @@ describe("the rate limiter", () => {
     expect(take(3, 10)).toBe(NO_ROOM);
   });
 
+  test("gives nothing to whoever read the clock before the bucket was emptied", () => {
+    using uma = Uma.create({ bytes: 2 ** 21 });
+    const { take } = createRateLimiter(openShop(uma, size), { rate: 10, burst: 3 });
+    expect([1, 1, 1, 0.99, 0].map((now) => take(1, now))).toEqual([0, 0, 0, 110, 1100]);
+  });
+
   test("goes on through the end of its clock, and knows a bucket untouched for hours to be full", () => {
     using uma = Uma.create({ bytes: 2 ** 21 });
     const { take } = createRateLimiter(openShop(uma, size), { rate: 10, burst: 3 });
