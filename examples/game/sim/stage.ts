@@ -17,6 +17,8 @@ const FULL_SHIELD = 100;
 const SHIELD_EACH_SECOND = 5;
 const STRIKE = 4;
 const REBIRTH_SECONDS = 2;
+/** So near does the ship come to the edge of the world: its shield is still all to be seen. */
+const SHIP_MARGIN = 36;
 /** A lost ship takes one in so many points with it. */
 const LOST_SHARE = 5;
 const NOVA_SPEED = 900;
@@ -179,8 +181,8 @@ export class Stage {
   private steer(dt: number): void {
     const { world } = this;
     const nearer = 1 - Math.exp(-12 * dt);
-    world.shipX += (clamp(this.targetX, 12, world.width - 12) - world.shipX) * nearer;
-    world.shipY += (clamp(this.targetY, 12, world.height - 12) - world.shipY) * nearer;
+    world.shipX += (clamp(this.targetX, SHIP_MARGIN, world.width - SHIP_MARGIN) - world.shipX) * nearer;
+    world.shipY += (clamp(this.targetY, SHIP_MARGIN, world.height - SHIP_MARGIN) - world.shipY) * nearer;
     if (world.novaRadius > 0) world.novaRadius = world.novaRadius > NOVA_END ? 0 : world.novaRadius + NOVA_SPEED * dt;
     const { strikes, kills } = this.worlds.columns;
     const struck = Atomics.exchange(strikes.view, wordOf(strikes, world.item), 0);

@@ -83,9 +83,16 @@ export class Graph {
     context.lineTo(width, y(1000 / 60));
     context.stroke();
     context.setLineDash([]);
-    context.fillText("16.7 ms", 4 * ratio, Math.max(y(1000 / 60) - 3 * ratio, 10 * ratio));
-    context.textAlign = "right";
-    context.fillText(`${scale} ms`, width - 4 * ratio, 11 * ratio);
-    context.textAlign = "left";
+    label(context, ratio, "16.7 ms", 0, Math.max(y(1000 / 60) - 3 * ratio, 10 * ratio));
+    const top = `${scale} ms`;
+    label(context, ratio, top, width - context.measureText(top).width - 8 * ratio, 11 * ratio);
   }
+}
+
+/** Text that can be read before whatever is drawn behind it. @param y - of its base line. */
+function label(context: CanvasRenderingContext2D, ratio: number, text: string, x: number, y: number): void {
+  context.fillStyle = "#080a18b0";
+  context.fillRect(x, y - 10 * ratio, context.measureText(text).width + 8 * ratio, 13 * ratio);
+  context.fillStyle = "#ffffffd0";
+  context.fillText(text, x + 4 * ratio, y);
 }
