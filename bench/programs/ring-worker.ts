@@ -12,6 +12,8 @@ export interface RingEnd {
   readonly ring: SharedArrayBuffer;
   /** Where items come from: a zone, by ticket, or a locked list. */
   readonly from: Ticket | SharedArrayBuffer;
+  /** How many items the producer sends a second at the most; 0 = as many as it can. */
+  readonly pace: number;
 }
 
 /** Items between two looks at the clock. */
@@ -19,7 +21,7 @@ const AT_A_TIME = 256;
 /** What the producer sends last. */
 const END = -1;
 
-function producing(of: Peer<number>, into: Producer): (ms: number) => Slice {
+function producing(of: Peer<number>, into: Producer, pace: number): (ms: number) => Slice {
   const peer = of;
   const ring = into;
   const some = (): void => {
@@ -32,6 +34,7 @@ function producing(of: Peer<number>, into: Producer): (ms: number) => Slice {
     for (; now - start < ms; now = performance.now()) {
       some();
       ops += AT_A_TIME;
+      if (pace > 0) while (performance.now() - start < (ops / pace) * 1000);
     }
     ring.put(END);
     ring.flush();
@@ -63,6 +66,6 @@ function consuming(of: Peer<number>, from: Consumer): (ms: number) => Slice {
   };
 }
 
-const { end, ring, from } = crewData<RingEnd>();
+const { end, ring, from, pace } = crewData<RingEnd>();
 const peer = from instanceof SharedArrayBuffer ? openLockedList(from) : Uma.attach(from).open(SharedItem);
-serve(end === "producer" ? producing(peer, createProducer(ring)) : consuming(peer, createConsumer(ring)));
+serve(end === "producer" ? producing(peer, createProducer(ring), pace) : consuming(peer, createConsumer(ring)));

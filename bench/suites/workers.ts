@@ -41,15 +41,16 @@ interface Source {
   readonly counts: () => { readonly exchanges: number; readonly contentions: number };
 }
 
-export function throughRing(source: () => Source): () => Promise<SliceProgram> {
+/** @param pace - items a second at the most; 0 = flat out. */
+export function throughRing(source: () => Source, pace = 0): () => Promise<SliceProgram> {
   return async () => {
     const { ends: from, counts } = source();
     const [producer, consumer] = from;
     const steady = { ops: 0, ns: 0, exchanges: 0, contentions: 0 };
     const ring = new SharedArrayBuffer(RING_BYTES);
     const ends: RingEnd[] = [
-      { end: "producer", ring, from: producer },
-      { end: "consumer", ring, from: consumer },
+      { end: "producer", ring, from: producer, pace },
+      { end: "consumer", ring, from: consumer, pace },
     ];
     const crew = await startCrew("./ring-worker.js", ends);
     return {

@@ -92,6 +92,7 @@ const cases: readonly Case[] = [
   { name: "init once", variant: "table", program: () => tables(true) },
   { name: "build each time", variant: "table", program: () => tables(false) },
   { name: "producer, consumer", variant: "ring", sliceMs: 100, maxProcesses: 1, program: throughRing(zoneSource) },
+  { name: "producer, consumer", variant: "a million a second", sliceMs: 400, maxProcesses: 1, program: throughRing(zoneSource, 1e6) },
   { name: "spike", variant: "cohorts", ...once, program: () => spike(false) },
   { name: "spike", variant: "random survivors", ...once, program: () => spike(true) },
 ];
@@ -138,7 +139,14 @@ export const suite: Suite = {
       direction: "at most",
     },
     {
-      label: "contentions for the depot a second",
+      label: "contentions for the depot a second, at a million items a second",
+      figure: { of: ["producer, consumer", "a million a second"], key: "contentions a second" },
+      limit: 1,
+      aim: 0.1,
+      direction: "at most",
+    },
+    {
+      label: "contentions for the depot a second, flat out",
       figure: { of: ["producer, consumer", "ring"], key: "contentions a second" },
       limit: 1,
       aim: 0.1,
