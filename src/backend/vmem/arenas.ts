@@ -125,7 +125,9 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
       const known = records.find(bytes);
       if (known !== 0) {
         records.agree(known, name, options, checked);
-        return open(name, options);
+        // Unless somebody has destroyed it just now: then it is made.
+        if (records.find(bytes) !== known) continue;
+        return handleFor(known, options);
       }
       const frame = intents.push(INTENT_PAGE);
       if (i32[floor.cells.base + SB_ARENA_FREE] === 0) {

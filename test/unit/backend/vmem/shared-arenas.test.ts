@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ARENA_FIRST, ARENA_LOCK, TAG_NEXT } from "../../../../src/backend/memory/layout.ts";
+import type { SharedArenaOptions } from "../../../../src/backend/vmem/arenas.ts";
 import type { ArenaHandle } from "../../../../src/backend/vmem/handle.ts";
 import { Uma } from "../../../../src/index.ts";
 import { codeOf } from "../../../fixtures/codes.ts";
@@ -146,6 +147,26 @@ describe("arenas of a memory", () => {
     const report = uma.reap(rival.slot);
     expect(report?.arenas).toEqual([{ arena: "ids", start: 100, size: 2 }]);
     arena.free(mine, 2);
+    expect(uma.verify().problems).toEqual([]);
+  });
+
+  test.each([1, 2, 3, 4, 5, 6])("that is destroyed while it is asked for is made anew (at look %d)", (look) => {
+    using uma = Uma.create({ bytes: MIB });
+    const span = { start: 0, size: 1600 };
+    const first = uma.arenas.create("a", { quantum: 16, span });
+    let looks = 0;
+    const options = {
+      quantum: 16,
+      span,
+      get source(): undefined {
+        if (++looks === look) first.destroy();
+        return undefined;
+      },
+    };
+    const again = uma.arenas.create("a", options as unknown as SharedArenaOptions);
+    if (looks < look) first.destroy();
+    else expect(again.alloc(16)).toBeGreaterThanOrEqual(0);
+    expect(uma.arenas.list()).toEqual(looks < look ? [] : ["a"]);
     expect(uma.verify().problems).toEqual([]);
   });
 
