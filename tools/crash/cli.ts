@@ -7,6 +7,7 @@
  *   npm run crash -- --theme smr --theme map   these themes only
  *   npm run crash -- --peer                    each with another worker beside its victims, not every other one
  *   npm run crash -- --unreached               name the points never reached after a short run, too
+ *   npm run crash -- --watch 26                no kills but those whose recovery is watched: the points that so many histories pass
  *   npm run crash -- --list                    the points, by name
  *   npm run crash -- --theme T --seed S [--peer] --repeat K,…    the kills that a failing one came after; it is printed how
  *
@@ -19,7 +20,7 @@ import { fork } from "node:child_process";
 import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { parseKills } from "./plan.ts";
-import { type ShiftTally, repeat, workShift } from "./shift.ts";
+import { type ShiftTally, repeat, watchShift, workShift } from "./shift.ts";
 import { THEMES, themeOf } from "./themes/index.ts";
 import { type CampaignTrees, buildCampaignTrees } from "./trees.ts";
 import { UNREACHED, reasonFor } from "./unreached.ts";
@@ -32,6 +33,7 @@ interface Job {
   readonly kills: number;
   /** Points at which others have killed by now. */
   readonly known?: readonly number[];
+  readonly watch?: boolean;
 }
 
 /** A tally as it travels between processes. */
@@ -51,7 +53,8 @@ async function work(trees: CampaignTrees): Promise<void> {
   process.on("message", (job: Job | "over") => {
     if (job === "over") process.exit(0);
     void (async () => {
-      const tally = await workShift({ trees, ...job });
+      const nothing = { kills: 0, recovererKills: 0, missed: 0, bad: [] };
+      const tally = job.watch === true ? { ...nothing, reached: await watchShift({ trees, ...job }) } : await workShift({ trees, ...job });
       process.send?.({ ...tally, theme: job.theme, reached: [...tally.reached] } satisfies Told);
     })().catch((error: unknown) => {
       const bad = [`theme ${job.theme}, seed ${job.seed}: ${String((error as Error).stack)}`];
@@ -82,6 +85,7 @@ async function main(): Promise<void> {
       theme: { type: "string", multiple: true },
       peer: { type: "boolean", default: false },
       repeat: { type: "string" },
+      watch: { type: "string" },
       list: { type: "boolean", default: false },
       unreached: { type: "boolean", default: false },
     },
@@ -104,10 +108,13 @@ async function main(): Promise<void> {
     console.log(problems.length === 0 ? "nothing was wrong" : `${problems.length} wrong`);
     process.exit(problems.length === 0 ? 0 : 1);
   }
-  const jobs = jobsOf(themes, seed, kills, values.peer);
+  const watched = values.watch === undefined ? 0 : Number(values.watch);
+  const jobs = jobsOf(themes, seed, watched === 0 ? kills : watched * KILLS_A_HISTORY, values.peer).map((job) =>
+    watched === 0 ? job : { ...job, watch: true },
+  );
   console.log(
     `crash: ${trees.points.length} points; ${jobs.length} histories of ${themes.join(", ")} (seeds ${seed} … ${seed + jobs.length - 1}); ` +
-      `about ${kills} kills, ${values.processes} processes, Node ${process.version}`,
+      `${watched === 0 ? `about ${kills} kills` : "watched"}, ${values.processes} processes, Node ${process.version}`,
   );
   const started = performance.now();
   const tallies = await distribute(jobs, trees, Number(values.processes), started);
@@ -115,7 +122,7 @@ async function main(): Promise<void> {
     tell(
       trees,
       tallies,
-      values.unreached || (kills >= 5000 && values.theme === undefined),
+      values.unreached || watched > 0 || (kills >= 5000 && values.theme === undefined),
       Math.round((performance.now() - started) / 1000),
     ),
   );

@@ -42,7 +42,7 @@ export async function workShift(options: ShiftOptions): Promise<ShiftTally> {
   const crew = Campaign.crewFor(options);
   let campaign = await Campaign.create(options, crew);
   try {
-    const plan = await planOf(campaign, options);
+    const { plan } = await planOf(campaign, options);
     let done: Kill[] = [];
     for (const kill of plan) {
       if (done.length === KILLS_A_MEMORY) {
@@ -79,10 +79,23 @@ export async function workShift(options: ShiftOptions): Promise<ShiftTally> {
   return tally;
 }
 
+/** Watches a history and some of its recoveries, without a kill of a recoverer. @returns the points that were passed. */
+export async function watchShift(options: ShiftOptions): Promise<ReadonlySet<number>> {
+  const crew = Campaign.crewFor(options);
+  const campaign = await Campaign.create(options, crew);
+  try {
+    return (await planOf(campaign, options)).passed;
+  } finally {
+    await crew.dismiss();
+    await campaign.close();
+  }
+}
+
 /** A history is watched through, then some recoveries of it; then it is known where to kill whom. */
-async function planOf(campaign: Campaign, { seed, kills, known }: ShiftOptions): Promise<Kill[]> {
+async function planOf(campaign: Campaign, { seed, kills, known }: ShiftOptions): Promise<{ plan: Kill[]; passed: Set<number> }> {
   const counts = await campaign.count();
   const reached = new Set(known);
+  const passed = new Set([...counts.keys()].filter((point) => (counts[point] ?? 0) > 0));
   const plan = planKills(counts, seed, kills, reached);
   const watches = Math.min(WATCHED_RECOVERIES, Math.ceil(kills / KILLS_A_WATCH));
   const recovery = new Int32Array(counts.length);
@@ -92,6 +105,7 @@ async function planOf(campaign: Campaign, { seed, kills, known }: ShiftOptions):
     const fresh: number[] = [];
     for (const [point, count] of watched.entries()) {
       recovery[point] = Math.max(recovery[point] ?? 0, count);
+      if (count > 0) passed.add(point);
       if (count > 0 && !reached.has(point)) fresh.push(point);
     }
     for (const point of seconds.length * 4 < kills ? fresh.slice(0, SECOND_DEATHS) : []) {
@@ -100,7 +114,7 @@ async function planOf(campaign: Campaign, { seed, kills, known }: ShiftOptions):
     }
   }
   // What was not killed at before stands first in the plan.
-  return [...seconds, ...withRecoverers(plan.slice(0, Math.max(0, kills - seconds.length)), recovery, seed)];
+  return { plan: [...seconds, ...withRecoverers(plan.slice(0, Math.max(0, kills - seconds.length)), recovery, seed)], passed };
 }
 
 /** Makes some kills again, in one memory. @returns what was wrong. */
