@@ -145,7 +145,14 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     } finally {
       locks.release();
     }
-    return !last || takeApart(zone, handle);
+    if (!last || takeApart(zone, handle)) return true;
+    if (ofSlot !== slotWord) later(zone, handle);
+    return false;
+  }
+
+  /** What this worker has become the closer of in a dead one's place, it finishes itself: whoever tries the recovery again passes it by. */
+  function later(zone: number, handle: ZoneHandle | null): void {
+    if (!core.closings.some((cut) => cut.zone === zone)) core.closings.push({ zone, handle });
   }
 
   function openers(id: number): number {
@@ -165,7 +172,9 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     } finally {
       locks.release();
     }
-    return takeApart(zone, null);
+    if (takeApart(zone, null)) return true;
+    later(zone, null);
+    return false;
   }
 
   function call(zone: number, reason: number): void {

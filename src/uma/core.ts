@@ -54,7 +54,7 @@ export interface Core {
   /** Items whose free could not be finished: BUSY in this worker's name, done with dtor. Finished at the next slow path. */
   readonly unfinished: { zone: Zone; item: number }[];
   /** Closings of zones in this thread that a lock out of reach has cut short. */
-  readonly closings: { zone: number; handle: ZoneHandle }[];
+  readonly closings: { zone: number; handle: ZoneHandle | null }[];
   /** How deep this thread is in ctor and dtor of zones without marks, by id. */
   readonly hookDepth: Int32Array;
   /**

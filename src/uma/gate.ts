@@ -83,8 +83,6 @@ export interface Crates {
   readonly held: (frame: number) => number;
   /** The topmost item of the crate. */
   readonly top: (frame: number) => number;
-  /** Puts an item in, as part of the open transaction: for origins that hand over exactly. */
-  readonly push: (frame: number, item: number) => void;
   /** Takes the topmost item out, as part of the open transaction. */
   readonly pop: (frame: number) => number;
   /** Puts many in, in a transaction of its own. */
@@ -100,13 +98,6 @@ export function createCrates(floor: Floor): Crates {
   function held(frame: number): number {
     const position = i32[frame + INTENT_HEADER];
     return position === 0 ? 0 : (position & BUCKET_MASK) - BUCKET_EMPTY;
-  }
-
-  function push(frame: number, item: number): void {
-    const at = i32[frame + INTENT_HEADER] + 1;
-    i32[at] = item;
-    set(frame + INTENT_HEADER, at);
-    addTo(frame + INTENT_SURPLUS, -1);
   }
 
   function pop(frame: number): number {
@@ -132,7 +123,7 @@ export function createCrates(floor: Floor): Crates {
     commit();
   }
 
-  return { held, top: (frame) => i32[i32[frame + INTENT_HEADER]], push, pop, add, remove };
+  return { held, top: (frame) => i32[i32[frame + INTENT_HEADER]], pop, add, remove };
 }
 
 export interface Gates {

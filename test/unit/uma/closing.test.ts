@@ -319,3 +319,31 @@ test("closing needs the keg's lock for its buckets: until it is had the zone sta
   zone.close();
   expectSound(uma);
 });
+
+test("a dying zone that a recoverer could not take apart at once, a lock being out of reach, is taken apart when it tries again", async () => {
+  for (let n = 1, reached = true; reached; n++) {
+    const uma = makeUma();
+    const ticket = uma.ticket();
+    const other = await secondWorker(uma, ticket);
+    const zone = other.open(defineZone("dying", { size: 500, bucket: 3 }));
+    for (const item of Array.from({ length: 20 }, () => zone.alloc())) zone.free(item);
+    const { locks } = other.core.floor as unknown as { locks: { acquire: (lock: number, patience: number) => boolean } };
+    const { acquire } = locks;
+    // It dies when the zone is dying, and before its cache is drained.
+    let left = 2;
+    locks.acquire = (...request) => --left > 0 && acquire(...request);
+    expect(() => zone.destroy({ force: true })).toThrow();
+    const mine = uma.core.floor as unknown as { locks: { acquire: (lock: number, patience: number) => boolean } };
+    const { acquire: own } = mine.locks;
+    let count = n;
+    mine.locks.acquire = (...request) => --count !== 0 && own(...request);
+    uma.reap(ticket);
+    reached = count <= 0;
+    mine.locks.acquire = own;
+    uma.reap(ticket);
+    uma.poll();
+    expect({ n, zones: uma.stats().zones.map(({ name }) => name) }).toEqual({ n, zones: [] });
+    expectSound(uma);
+    uma.detach();
+  }
+});
