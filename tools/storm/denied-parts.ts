@@ -70,7 +70,7 @@ const map: Part = (uma, attempt, say) => {
   attempt(() => opened?.delete(2));
   return () => {
     const all = openMap(uma, definition);
-    for (const problem of all.verify()) say(problem);
+    // What was replaced may be on its way still, where there was no memory for a bucket: all is compared when all has come back.
     for (const [key] of Array.from(all.entries())) all.delete(key);
     uma.smr.synchronize(1000);
     for (const problem of all.verify()) say(problem);
