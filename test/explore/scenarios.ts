@@ -12,6 +12,7 @@ import { scenarios as malloc } from "./malloc.ts";
 import { scenarios as many } from "./many.ts";
 import { scenarios as maps } from "./maps.ts";
 import { scenarios as own } from "./own.ts";
+import { scenarios as quantumCaches } from "./quantum-caches.ts";
 import { scenarios as recovery } from "./recovery.ts";
 import { scenarios as remote } from "./remote.ts";
 import { scenarios as slabs } from "./slabs.ts";
@@ -31,6 +32,7 @@ export const scenarios: readonly Scenario[] = [
   ...limits,
   ...smr,
   ...arenas,
+  ...quantumCaches,
   ...many,
   ...handles,
   ...malloc,

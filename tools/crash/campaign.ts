@@ -353,7 +353,7 @@ export class Campaign {
       }
       // A zone with checks off keeps what dead workers held: nobody knows it was theirs.
       for (const zone of uma.stats().zones) {
-        if (zone.name !== "unchecked" && this.theme.keeps?.(zone.name) !== true && (zone.used !== 0 || zone.pages !== 0))
+        if (!zone.name.startsWith("unchecked") && this.theme.keeps?.(zone.name) !== true && (zone.used !== 0 || zone.pages !== 0))
           say(`lost: zone "${zone.name}" keeps ${zone.used} items, ${zone.pages} pages`);
       }
     } catch (error) {

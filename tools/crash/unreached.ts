@@ -14,12 +14,32 @@ export const UNREACHED: readonly Unreached[] = [
     points: [/^backend\/vmem\/local\.js:/],
   },
   {
-    reason: "where a recoverer gives up, a lock being out of reach for longer than the patience of a campaign",
-    points: [/^backend\/memory\/slots\.js:createSlots\.unclaim#/],
+    reason: "for whoever meets another's change, or a death, between two neighbouring instructions",
+    points: [
+      /^backend\/memory\/lock\.js:createLocks\.salvageIfDead#2$/,
+      /^backend\/memory\/slots\.js:createSlots\.claim#[245]$/,
+      /^uma\/bulk\.js:createBulk\.giveBack#2$/,
+      /^uma\/items\.js:createItems\.transfer#3$/,
+      /^uma\/malloc\/types\.js:openTypes\.recordOf#5$/,
+      /^uma\/recovery\.js:createRecovery\.dispose#(2|7|12)$/,
+      /^uma\/recovery\.js:createRecovery\.orphan#2$/,
+    ],
   },
   {
-    reason: "done by whoever replaces a dead recoverer, which in a campaign is the parent",
-    points: [/^uma\/recovery\.js:createRecovery\.suspectOrphans#/],
+    reason: "what an exception leaves that was thrown in the middle of a transaction: full stacks are the storms'",
+    points: [/^backend\/memory\/lock\.js:createLocks\.mend#1$/],
+  },
+  {
+    reason: "where a recovery makes a pause: those that are killed here do it at once",
+    points: [/^uma\/recovery\.js:createRecovery\.sweepMarks#5$/],
+  },
+  {
+    reason: "where init refuses an item while it is made anew for a dead worker",
+    points: [/^uma\/recovery\.js:createRecovery\.dispose#[34]$/, /^uma\/recovery\.js:createRecovery\.remake#2$/],
+  },
+  {
+    reason: "for a heap that has not one page left just when its tags run out",
+    points: [/^backend\/vmem\/heap\.js:createHeap\.(moreTags|take)#[12]$/],
   },
   {
     reason: "for a writer that is 2³⁰ advances ahead of the slowest reader",

@@ -5,6 +5,7 @@
 import type * as Points from "../instrument/points-runtime.js";
 import { HOOK_POINTS } from "./hooks.ts";
 import { Ledger, STEP } from "./ledger.ts";
+import { hasRefusals, refusedStep, refusing } from "./refusals.ts";
 import { type Actor, type Tree, generator } from "./theme.ts";
 import { themeOf } from "./themes/index.ts";
 import type * as Library from "../../src/index.ts";
@@ -42,7 +43,9 @@ export async function main(tree: Tree, points: typeof Points, orders: VictimOrde
     // First of all, or this thread would wait for a lock that the dead one holds.
     uma.core.floor.slots.certify(reap.name);
     for (const definition of definitions.slice(0, seed % (definitions.length + 1))) uma.open(definition);
-    uma.reap(reap);
+    const recover = (): void => void uma.reap(reap);
+    if (hasRefusals(seed) && reap.name % 2 === 0) await refusing(uma, generator(reap.name), 40, recover);
+    else recover();
     uma.detach();
     return;
   }
@@ -58,9 +61,11 @@ export async function main(tree: Tree, points: typeof Points, orders: VictimOrde
     alone: orders.alone,
     memo: new Map(),
   };
+  // Numbers of their own: the history is the same with them and without.
+  const moods = generator(seed ^ 0x10cced);
   for (let step = 0; step < theme.steps; step++) {
     ledger[STEP] = step;
-    const waits = theme.step(actor);
+    const waits = hasRefusals(seed) ? refusedStep(actor, moods, () => theme.step(actor)) : theme.step(actor);
     if (waits !== undefined) await waits;
     uma.poll();
   }

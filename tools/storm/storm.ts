@@ -277,7 +277,7 @@ class Storm {
       for (const { actor } of this.parts) for (const zone of actor.zones) zone.reclaim();
       for (const zone of uma.stats().zones) {
         // With checks off nobody knows what was a dead worker's.
-        if (zone.name === "unchecked" || this.parts.some(({ theme }) => theme.keeps?.(zone.name) === true)) continue;
+        if (zone.name.startsWith("unchecked") || this.parts.some(({ theme }) => theme.keeps?.(zone.name) === true)) continue;
         if (zone.used === 0 && zone.pages === 0) continue;
         this.say(`lost: zone "${zone.name}" keeps ${zone.used} items and ${zone.pages} pages when everything was given back`);
       }

@@ -10,6 +10,9 @@ const OPEN = 0;
 const FIRST = 1;
 const PLACES = 12;
 const PAGE = 4096;
+const ADDRESSES = 2 ** 22;
+/** What nobody gets: there are not as many addresses. */
+const MEMORY_BYTES = 6 * 2 ** 20;
 
 export const areasTheme: Theme = {
   name: "areas",
@@ -24,6 +27,8 @@ export const areasTheme: Theme = {
     const extra = wordsOf(a);
     const at = FIRST + a.random(PLACES);
     const p = extra[at] ?? 0;
+    if (a.random(25) === 0) tooMany(a);
+    if (a.random(12) === 0) foreign(a);
     if (p > 0 && a.random(3) === 0) return write(a, p);
     if (p > 0) return remove(a, at);
     if (extra[at] !== 0) return;
@@ -47,7 +52,7 @@ export const areasTheme: Theme = {
 
   settle(parent, say) {
     const vm = areasOf(parent);
-    for (const { address } of Array.from(vm.info())) vm.free(address);
+    for (const { address, kind } of Array.from(vm.info())) parent.uma.core.areas.remove(address, kind === "ioremap");
     const { areas, bytes, used } = vm.stats();
     if (areas + bytes + used !== 0) say(`lost: ${areas} mapped areas are left, ${bytes} bytes`);
   },
@@ -60,7 +65,7 @@ function wordsOf({ ledger }: Actor): Float64Array {
 
 function areasOf(a: Actor): Library.Vmalloc {
   let vm = a.memo.get("areas") as Library.Vmalloc | undefined;
-  if (vm === undefined) a.memo.set("areas", (vm = a.tree.openVmalloc(a.uma, { bytes: 2 ** 22, warnBytes: 0 })));
+  if (vm === undefined) a.memo.set("areas", (vm = a.tree.openVmalloc(a.uma, { bytes: ADDRESSES, warnBytes: 0 })));
   return vm;
 }
 
@@ -69,10 +74,46 @@ function write(a: Actor, p: number): void {
   const vm = areasOf(a);
   vm.fill(p, 7, 100);
   vm.copyIn(p + 10, new Uint8Array(50).fill(9));
+  // From and to the memory itself.
+  const { u8 } = a.uma.views;
+  vm.copyIn(p + 20, u8.subarray(0, 8));
+  copyHere(a, p);
   vm.setF64(p + 8, 1.5);
   vm.setU8(p + 3, 4);
   if (vm.sizeOf(p) > PAGE) vm.setF64(p + PAGE - 4, 2.5);
   if (vm.getF64(p + 8) !== 1.5) throw new Error("an area does not hold what was written there");
+}
+
+/** More addresses than there are, and more pages. */
+function tooMany(a: Actor): void {
+  const vm = areasOf(a);
+  const extra = wordsOf(a);
+  extra[OPEN] = 1;
+  // All but a little: where the peer has the rest, it has to do without for a moment.
+  const p = vm.alloc(ADDRESSES - PAGE, { nowait: true });
+  if (p !== 0) vm.free(p);
+  vm.alloc(MEMORY_BYTES, { nowait: true });
+  extra[OPEN] = 0;
+}
+
+/** A buffer from elsewhere, for a moment. */
+function foreign(a: Actor): void {
+  const vm = areasOf(a);
+  const maps = a.tree.createIoMaps(a.uma, vm);
+  const extra = wordsOf(a);
+  extra[OPEN] = 1;
+  const base = maps.map(new ArrayBuffer(3 * PAGE), 100, 2 * PAGE);
+  if (base !== 0) maps.unmap(base);
+  extra[OPEN] = 0;
+}
+
+/** Out of an area into a page of the memory itself. */
+function copyHere(a: Actor, p: number): void {
+  const { heap, floor } = a.uma.core;
+  const page = heap.alloc(1, floor.me, 0);
+  if (page <= 0) return;
+  areasOf(a).copyOut(p, a.uma.views.u8.subarray(page, page + 100));
+  heap.free(page, 0);
 }
 
 function remove(a: Actor, at: number): void {
@@ -81,5 +122,7 @@ function remove(a: Actor, at: number): void {
   if (p <= 0) return;
   extra[at] = -p;
   areasOf(a).free(p);
+  // A lock may have been out of reach: then the area is there until the next call, and kept if its owner dies before that.
+  for (const { address } of areasOf(a).info()) if (address === p) return;
   extra[at] = 0;
 }

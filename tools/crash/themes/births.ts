@@ -34,7 +34,8 @@ export const birthsTheme: Theme = {
     else if (action < 76) memory(a);
     else if (action < 80) supplied(a);
     else if (action < 86) return locks(a);
-    else if (action < 92) refusals(a);
+    else if (action < 91) refusals(a);
+    else if (action < 92) crew(a);
     else for (const zone of a.zones) zone.reclaim();
     return undefined;
   },
@@ -102,6 +103,17 @@ function child({ uma, random }: Actor): void {
   if (random(2) === 0) uma.reap(ticket);
   else slots.certify(ticket.name);
   if (random(3) > 0) uma.reap(ticket);
+}
+
+/** All slots that there are. */
+function crew({ uma }: Actor): void {
+  const tickets: Library.Ticket[] = [];
+  for (let n = 0; n < 64; n++) {
+    const ticket = allowing(["ERR_UMA_NO_SLOT"], () => uma.ticket());
+    if (ticket === undefined) break;
+    tickets.push(ticket);
+  }
+  for (const ticket of tickets) uma.reap(ticket);
 }
 
 /** A memory of the worker's own, in a buffer that has been used before. */

@@ -2,7 +2,7 @@
 import type * as Library from "../../../src/index.ts";
 import { burst, freeMail, reopen, work } from "../basics.ts";
 import { watchedHooks } from "../hooks.ts";
-import { SLOTS } from "../ledger.ts";
+import { MAIL, SLOTS } from "../ledger.ts";
 import { type Actor, type Makers, type Theme, allowing } from "../theme.ts";
 
 const SHORT = ["ERR_UMA_LIMIT", "ERR_UMA_EMPTY"];
@@ -54,7 +54,7 @@ export const bulkTheme: Theme = {
     else if (action < 70) freeMail(a, z);
     else if (action < 78) allowing(SHORT, () => zone.prefill(a.random(9)));
     else if (action < 83) allowing(SHORT, () => zone.reserve(a.random(12)));
-    else if (action < 87) reserved(a, z);
+    else if (action < 86) reserved(a, z);
     else if (action < 90) refused(a, z);
     else if (action < 92) kva(a);
     else if (action < 95) (a.random(2) === 0 ? zone : a.zones[SUPPLIED])?.reclaim();
@@ -113,12 +113,19 @@ function refused(a: Actor, z: number): void {
   if (sure.length > 1) {
     const wrong = ["ERR_UMA_DOUBLE_FREE", "ERR_UMA_ADDRESS", "ERR_UMA_WRONG_ZONE"];
     const first = sure[0] as number;
+    const mail = Array.from({ length: MAIL }, (_, n) => a.ledger.mailAt(z, n)).filter((at) => (a.ledger.words[at] as number) > 0);
+    const others = mail.map((at) => a.ledger.words[at] as number);
+    for (const [n, at] of mail.entries()) a.ledger.words[at] = -(others[n] as number);
     // Meanwhile they are being freed: whoever dies in it has asked for that.
     a.ledger.doubt(z, () => {
       allowing(wrong, () => zone.freeBulk([...sure, first]));
       allowing(wrong, () => zone.freeBulk([...sure, first + 8]));
       allowing(wrong, () => zone.freeBulk([...sure, 12]));
+      allowing(wrong, () => zone.freeBulk(Int32Array.of(first, 12)));
+      // Others' items that are claimed and then are not freed.
+      if (zone.plain) allowing(wrong, () => zone.freeBulk([...others, 12]));
     });
+    for (const [n, at] of mail.entries()) a.ledger.words[at] = others[n] as number;
   }
   const limited = a.zones[5];
   // More than the limit lets out: what was taken on the way goes back.

@@ -7,11 +7,16 @@ export const contentionTheme: Theme = {
   steps: 260,
 
   definitions({ tree }: Makers) {
-    return [tree.defineZone("contended", { size: 128, bucket: 0 }), tree.defineZone("contended buckets", { size: 64, bucket: 1 })];
+    return [
+      tree.defineZone("contended", { size: 128, bucket: 0 }),
+      tree.defineZone("contended buckets", { size: 64, bucket: 1 }),
+      // Its buckets begin small, and grow where the lock is fought for.
+      tree.defineZone("contended growing", { size: 4000 }),
+    ];
   },
 
   step(a) {
-    const z = a.random(2);
+    const z = a.random(3);
     if (a.random(20) === 0) freeMail(a, z);
     else if (a.random(60) === 0) a.zones[z]?.reclaim("drain-cpu");
     else work(a, z);

@@ -27,6 +27,12 @@ interface Origin {
   /** In a storm: none is handed out again, for nobody knows which ones a dead worker had and which still lie in caches. */
   fresh: boolean;
 }
+/** When zoneInit refuses: at the so-manieth item from now; 0 = never. */
+interface Mood {
+  left: number;
+}
+const MOODS = new WeakMap<Library.ZoneDefinition, Mood>();
+const MOODY = 7;
 const ORIGINS = new WeakMap<Library.ZoneDefinition, Origin>();
 
 export const derivedTheme: Theme = {
@@ -37,6 +43,7 @@ export const derivedTheme: Theme = {
     const { defineZone, defineSecondary, defineCache } = makers.tree;
     const hooks = watchedHooks(makers);
     const primary = defineZone("derived primary", { size: 128, bucket: 4, secondaries: true, init: hooks.init, fini: hooks.fini });
+    const mood: Mood = { left: 0 };
     const origin: Origin = { extra: null, from: 1, to: 1, fresh: false };
     const definitions = [
       primary,
@@ -56,7 +63,14 @@ export const derivedTheme: Theme = {
           }
         },
       }),
+      defineSecondary("derived bounded", primary as never, { bucket: 2, maxCache: 2, zoneInit() {}, zoneFini() {} }),
+      defineSecondary("derived unbucketed", primary as never, {
+        bucket: 0,
+        zoneInit: () => mood.left === 0 || --mood.left > 0,
+        zoneFini() {},
+      }),
     ] as Library.ZoneDefinition[];
+    MOODS.set(definitions[MOODY] as Library.ZoneDefinition, mood);
     ORIGINS.set(definitions[CACHE] as Library.ZoneDefinition, origin);
     return definitions;
   },
@@ -74,6 +88,7 @@ export const derivedTheme: Theme = {
     else if (action < 84) zone.reclaim();
     else if (action < 88) reopen(a, z);
     else if (action < 91) a.uma.smr.poll(a.uma.smr.advance());
+    else if (action < 92) passing(a);
     else if (action < 93 && z < 4) allowing(SHORT, () => zone.prefill(a.random(6)));
     else burst(a, z);
     a.ledger.extra[IMPORTING] = 0;
@@ -92,6 +107,13 @@ export const derivedTheme: Theme = {
   },
 
   settle(parent) {
+    for (const who of parent.crowd) {
+      const primary = passingPrimary(parent, who);
+      const names = new Set(parent.uma.stats().zones.map(({ name }) => name));
+      if (!names.has(primary.name)) continue;
+      parent.uma.open(parent.tree.defineSecondary(`derived second ${who}`, primary as never, { bucket: 2 })).destroy({ force: true });
+      parent.uma.open(primary).destroy({ force: true });
+    }
     // What a victim had of the cache zone is its importer's to find.
     const { sure, unsure } = parent.ledger.entries(CACHE);
     const mail = parent.ledger.mailOf(CACHE);
@@ -104,6 +126,30 @@ export const derivedTheme: Theme = {
   // Nobody knows what a dead worker held of it.
   keeps: (zone) => zone === "derived cache",
 };
+
+/** A primary and its secondary that live for a moment, and an item that is refused on its way to a zone. */
+function passing(a: Actor): void {
+  const primary = passingPrimary(a, a.who);
+  const zone = a.uma.open(primary);
+  const second = a.uma.open(a.tree.defineSecondary(`derived second ${a.who}`, primary as never, { bucket: 2 }));
+  const items = [zone.tryAlloc(), second.tryAlloc()];
+  zone.free(items[0] ?? 0);
+  second.free(items[1] ?? 0);
+  second.destroy({ force: true });
+  zone.destroy({ force: true });
+  const mood = MOODS.get(a.definitions[MOODY] as Library.ZoneDefinition);
+  if (mood === undefined) return;
+  mood.left = 1;
+  allowing(["ERR_UMA_HOOK", ...SHORT], () => {
+    const k = a.ledger.emptyPlace(MOODY, 0);
+    if (k >= 0) a.ledger.take(MOODY, k, () => a.zones[MOODY]?.alloc() ?? 0);
+  });
+  mood.left = 0;
+}
+
+function passingPrimary({ tree }: Actor, who: number): Library.ZoneDefinition {
+  return tree.defineZone(`derived passing ${who}`, { size: 200, bucket: 2, secondaries: true }) as Library.ZoneDefinition;
+}
 
 /** The share of the integers that a thread imports. */
 function begin(a: Actor): void {

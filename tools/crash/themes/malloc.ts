@@ -31,6 +31,7 @@ export const mallocTheme: Theme = {
     else if (action < 15) wave(a);
     else if (action < 17) {
       if (a.alone) fill(a);
+      if (a.alone && a.random(2) === 0) waits(a);
     } else if (extra[at] === 0) take(a, at);
     else if (action < 55) resize(a, at);
     else free(a, at);
@@ -132,6 +133,14 @@ function fill(a: Actor): void {
   }
 }
 
+/** Waits for a block that does not come. */
+function waits(a: Actor): void {
+  const { extra } = a.ledger;
+  extra[OPEN] = 1;
+  allowing(["ERR_UMA_TIMEOUT", "ERR_UMA_EMPTY"], () => mallocOf(a).free(mallocOf(a).allocWait(PAGE * 30, { timeout: 2 })));
+  extra[OPEN] = 0;
+}
+
 /** While it moves there may be two of it, or the old one alone. */
 function resize(a: Actor, at: number): void {
   const { extra } = a.ledger;
@@ -153,6 +162,8 @@ function free(a: Actor, at: number): void {
     mallocOf(a).free(p);
     return true;
   });
+  // A block whose lock was out of reach is there until the next call, and kept if its owner dies before that.
+  if (freed === true && mallocOf(a).blockPages(p) > 0) return;
   extra[at] = freed === true ? 0 : p;
 }
 

@@ -1,4 +1,5 @@
 /** Shared maps: entries set, changed and deleted, full maps, sweeps; readers inside their sections. */
+import { MARK_ORPHAN, ZONE_ROOT } from "../../../src/backend/memory/layout.ts";
 import type * as Library from "../../../src/index.ts";
 import { type Actor, type Say, type Theme, allowing } from "../theme.ts";
 
@@ -11,6 +12,8 @@ const KINDS = [
 ] as const;
 /** In the ledger's own words, for each key of the victim in each map: the value, and the value it may have instead; 0 = no entry. */
 const WORDS = 2;
+/** Keys that are nobody's own. */
+const COMMON = 4000;
 
 export const mapTheme: Theme = {
   name: "map",
@@ -26,6 +29,7 @@ export const mapTheme: Theme = {
     if (map === undefined) return;
     const key = a.random(KEYS);
     const action = a.random(100);
+    if (a.random(12) === 0) common(a, map);
     if (action < 55) put(a, map, m, key, 1 + a.random(1000));
     else if (action < 80) put(a, map, m, key, 0);
     else if (action < 88) check(a, map, m, key);
@@ -36,6 +40,16 @@ export const mapTheme: Theme = {
 
   end(a) {
     for (const [m, map] of mapsOf(a).entries()) for (let key = 0; key < KEYS; key++) put(a, map, m, key, 0);
+  },
+
+  prepare(parent) {
+    // Not always: a victim is to make the maps, too.
+    parent.random(2);
+    if (parent.alone && parent.random(2) === 0) return;
+    for (const [m, map] of mapsOf(parent).entries()) {
+      map.set(COMMON, 1);
+      if (parent.alone) leaveRest(parent, parent.uma.open(definition(parent, m).nodes));
+    }
   },
 
   account(parent, say) {
@@ -83,6 +97,26 @@ function mapsOf(a: Actor): Library.SharedMap[] {
   return maps;
 }
 
+/** Keys that everybody writes to, in no ledger; what the parent has set is there to be replaced, and taken away. */
+function common(a: Actor, map: Library.SharedMap): void {
+  const key = COMMON + a.random(2);
+  allowing(["ERR_UMA_LIMIT", "ERR_UMA_BUSY"], () => {
+    if (a.random(2) === 0) map.set(key, 3);
+    else map.delete(key);
+  });
+}
+
+/** Leaves a count that a killed writer could have left, and a node that it had not linked. */
+function leaveRest({ uma }: Actor, nodes: Library.Zone): void {
+  const { floor, slabs } = uma.core;
+  const { i32, u8 } = floor.cells;
+  Atomics.add(i32, (i32[nodes.zone + ZONE_ROOT] >>> 2) + 1, 1);
+  const node = nodes.allocSmr();
+  if (node === 0) return;
+  i32[(node >>> 2) + 1] = 0;
+  Atomics.store(u8, slabs.markOf(node, nodes.shift), MARK_ORPHAN);
+}
+
 /** The key as the map has it: each writer has its own. */
 function keyOf(a: Actor, key: number): number {
   return a.who * 100 + key;
@@ -100,7 +134,7 @@ function put(a: Actor, map: Library.SharedMap, m: number, key: number, value: nu
   // Marks that the second word counts, too.
   extra[at] = -1 - (extra[at] ?? 0);
   let done = false;
-  allowing(["ERR_UMA_LIMIT"], () => {
+  allowing(["ERR_UMA_LIMIT", "ERR_UMA_BUSY"], () => {
     if (value === 0) map.delete(keyOf(a, key));
     else map.set(keyOf(a, key), value);
     done = true;

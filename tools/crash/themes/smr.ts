@@ -35,7 +35,15 @@ export const smrTheme: Theme = {
     else a.zones[z]?.prealloc(a.random(30));
   },
 
-  settle({ uma }) {
+  prepare(parent) {
+    // A reader beside the victim: who waits for readers waits in vain.
+    if (!parent.alone || parent.random(2) > 0) return;
+    parent.uma.smr.enter();
+    parent.memo.set("inside", true);
+  },
+
+  settle({ uma, memo }) {
+    if (memo.delete("inside")) uma.smr.exit();
     // A dead reader keeps nobody waiting.
     uma.smr.synchronize(1000);
   },

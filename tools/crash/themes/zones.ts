@@ -10,7 +10,7 @@ interface Mood {
   left: number;
 }
 const MOODS = new WeakMap<Library.ZoneDefinition, Mood>();
-const MOODY = 10;
+const MOODY = 11;
 /** Zones in which the parent leaves orphans: to be freed, half built, and to be adopted. */
 const FREED = 1;
 const HOOKED = 2;
@@ -36,6 +36,7 @@ export const zonesTheme: Theme = {
       defineZone("refusing", { size: 72, bucket: 3, onDeath: "free", ctor: (_item: number, arg: unknown) => arg !== "refuse" }),
       defineZone("unchecked", { size: 64, bucket: 4, checks: false }),
       defineZone("with sites", { size: 40, bucket: 3, sites: { sample: 3 } }),
+      defineZone("unchecked hooked", { size: 80, bucket: 3, checks: false, zero: true, ctor() {}, dtor() {} }),
       defineZone("refusing init", { size: 700, bucket: 2, init: refuse }),
     ];
     MOODS.set(definitions[MOODY] as Library.ZoneDefinition, mood);
@@ -92,8 +93,9 @@ export function destroyPassing({ uma, tree }: Actor, count: number): void {
 function blocks(a: Actor): void {
   const { heap, floor } = a.uma.core;
   const held: number[] = [];
-  const count = [6, 90, 330][a.random(3)] ?? 6;
-  for (let n = 1; n < count; n++) held.push(heap.alloc(1 + (n % 3), floor.me, 0));
+  // The last of them takes every page, so that there is none for tags.
+  const count = [6, 90, 330, a.alone ? 2000 : 6][a.random(4)] ?? 6;
+  for (let n = 1; n < count; n++) held.push(heap.alloc(count === 2000 ? 1 : 1 + (n % 3), floor.me, 0));
   for (const address of held.filter((_, n) => n % 2 === 0)) if (address > 0) heap.free(address, 0);
   for (const address of held.filter((_, n) => n % 2 === 1)) if (address > 0) heap.free(address, 0);
 }
@@ -111,6 +113,11 @@ function others(a: Actor): void {
   moody(a);
   // The counter of allocations comes to the end of its 31 bits.
   for (const one of [zone, a.zones[7] as Library.Zone]) a.uma.core.floor.cells.i32[one.line + LINE_ALLOCS] = 0x7fffffff;
+  a.zones[7]?.tryAlloc("refuse");
+  allowing(["ERR_UMA_HOOK"], () => a.zones[7]?.alloc("refuse"));
+  // Where the carry comes with an allocation that is refused.
+  a.zones[7]?.reclaim("drain-cpu");
+  a.uma.core.floor.cells.i32[(a.zones[7] as Library.Zone).line + LINE_ALLOCS] = 0x7fffffff;
   a.zones[7]?.tryAlloc("refuse");
   // More pages than there are.
   a.uma.core.heap.alloc(100_000, a.uma.core.floor.me, 0);
