@@ -471,6 +471,7 @@ const detectors: readonly Detector[] = [
   imports,
   handles,
   bulk,
+  drains,
   run,
   map,
   cached,

@@ -92,6 +92,7 @@ function tooMany(a: Actor): void {
   // All but a little: where the peer has the rest, it has to do without for a moment.
   const p = vm.alloc(ADDRESSES - PAGE, { nowait: true });
   if (p !== 0) vm.free(p);
+  keep(a, p);
   vm.alloc(MEMORY_BYTES, { nowait: true });
   extra[OPEN] = 0;
 }
@@ -104,7 +105,25 @@ function foreign(a: Actor): void {
   extra[OPEN] = 1;
   const base = maps.map(new ArrayBuffer(3 * PAGE), 100, 2 * PAGE);
   if (base !== 0) maps.unmap(base);
+  keep(a, base - (base % PAGE));
   extra[OPEN] = 0;
+}
+
+/** Notes an area that has been freed and is there still, for a lock was out of reach: as one that is being taken away. */
+function keep(a: Actor, p: number): void {
+  if (p === 0 || isGone(a, p)) return;
+  const extra = wordsOf(a);
+  for (let at = FIRST; at < FIRST + PLACES; at++) {
+    if (extra[at] !== 0) continue;
+    extra[at] = -p;
+    return;
+  }
+  throw new Error("no place for one more area");
+}
+
+function isGone(a: Actor, p: number): boolean {
+  for (const { address } of areasOf(a).info()) if (address === p) return false;
+  return true;
 }
 
 /** Out of an area into a page of the memory itself. */
@@ -123,6 +142,5 @@ function remove(a: Actor, at: number): void {
   extra[at] = -p;
   areasOf(a).free(p);
   // A lock may have been out of reach: then the area is there until the next call, and kept if its owner dies before that.
-  for (const { address } of areasOf(a).info()) if (address === p) return;
-  extra[at] = 0;
+  if (isGone(a, p)) extra[at] = 0;
 }
