@@ -16,7 +16,8 @@
  * So the guard's entry is the intent frame of what spans many locks: whoever recovers its worker takes apart what is not live, and
  * leaves what is to the living, noted as nobody's. Each step can be repeated.
  *
- * A free that a lock out of reach cuts short is finished by this thread at its next call, or by its recovery.
+ * A free that a lock out of reach cuts short is finished by this thread at its next call, or by its recovery. One that found no lock
+ * even to begin has left no trace in the memory: if its thread dies before the next call, the area is kept and reported.
  */
 import { UmaError } from "../../backend/memory/errors.ts";
 import type { Floor } from "../../backend/memory/floor.ts";
