@@ -9,6 +9,8 @@ import { type Actor, type Theme } from "../theme.ts";
 const OPEN = 0;
 const FIRST = 1;
 const PLACES = 12;
+/** Places behind them for what could not be taken away at once. */
+const KEPT = 24;
 const PAGE = 4096;
 const ADDRESSES = 2 ** 22;
 /** What nobody gets: there are not as many addresses. */
@@ -44,7 +46,7 @@ export const areasTheme: Theme = {
   account(parent, say) {
     const extra = wordsOf(parent);
     const have = new Set(Array.from(areasOf(parent).info(), ({ address }) => address));
-    const words = Array.from(extra.subarray(FIRST, FIRST + PLACES));
+    const words = Array.from(extra.subarray(FIRST, FIRST + PLACES + KEPT));
     for (const p of words) if (p > 0 && !have.has(p)) say(`lost: the area at ${p} was the victim's and is not mapped`);
     const strange = [...have].filter((p) => !words.includes(p) && !words.includes(-p)).length;
     if (strange > (extra[OPEN] ?? 0)) say(`lost: ${strange} areas are mapped that nobody knows`);
@@ -60,7 +62,7 @@ export const areasTheme: Theme = {
 
 function wordsOf({ ledger }: Actor): Float64Array {
   const { buffer, byteOffset } = ledger.extra;
-  return new Float64Array(buffer, (byteOffset + 7) & ~7, FIRST + PLACES);
+  return new Float64Array(buffer, (byteOffset + 7) & ~7, FIRST + PLACES + KEPT);
 }
 
 function areasOf(a: Actor): Library.Vmalloc {
@@ -113,8 +115,9 @@ function foreign(a: Actor): void {
 function keep(a: Actor, p: number): void {
   if (p === 0 || isGone(a, p)) return;
   const extra = wordsOf(a);
-  for (let at = FIRST; at < FIRST + PLACES; at++) {
-    if (extra[at] !== 0) continue;
+  for (let at = FIRST + PLACES; at < FIRST + PLACES + KEPT; at++) {
+    const other = -(extra[at] ?? 0);
+    if (other !== 0 && !isGone(a, other)) continue;
     extra[at] = -p;
     return;
   }
