@@ -47,7 +47,6 @@ import {
   REASON_ORPHANS,
   SLOT_INTENTS,
   SLOT_INTENT_DEPTH,
-  SLOT_ISSUER,
   SLOT_RECOVERY_AT,
   SLOT_RECOVERY_PHASE,
   SLOT_SMR,
@@ -186,7 +185,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     }
     const at = slots.wordOf(slotOf(name));
     locks.salvage(name);
-    certifyChildren(name);
+    certifyDescendants();
     if (
       sweepLines(at, slotOf(name)) !== OK ||
       sweepWaits(at) !== OK ||
@@ -477,20 +476,27 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
 
   /**
    * The workers that a dead worker had started died with it (Node ends nested workers before their parent's exit), and theirs
-   * with them. Said before any lock is waited for: one of them may hold it.
+   * with them. Said before any lock is waited for: one of them may hold it. Of all the dead, not of one: the recoverer of another may
+   * have died before it had said so.
    */
+  function certifyDescendants(): void {
+    for (let slot = 1; slot <= slots.count; slot++) {
+      const name = slots.tenant(slot);
+      if (slots.isDead(name)) certifyChildren(name);
+    }
+  }
+
   function certifyChildren(name: number): void {
     for (let slot = 1; slot <= slots.count; slot++) {
-      if (i32[slots.wordOf(slot) + SLOT_ISSUER] !== name) continue;
-      const child = slots.tenant(slot);
-      if (child !== name && slots.certify(child)) certifyChildren(child);
+      const child = slots.childAt(slot, name);
+      if (child !== 0 && child !== name && slots.certify(child)) certifyChildren(child);
     }
   }
 
   function recoverChildren(name: number, report: RecoveryReport): Outcome {
     for (let slot = 1; slot <= slots.count; slot++) {
-      const child = slots.tenant(slot);
-      if (i32[slots.wordOf(slot) + SLOT_ISSUER] !== name || child === name) continue;
+      const child = slots.childAt(slot, name);
+      if (child === 0 || child === name) continue;
       if (!slots.isDead(child) && !slots.certify(child)) continue;
       const inner = run(child, deadline);
       if (inner === null || !inner.done) return BUSY;

@@ -282,7 +282,7 @@ const slow: readonly Mutant[] = [
   {
     name: "a dead worker's children are certified last",
     file: "src/uma/recovery.ts",
-    find: "locks.salvage(name);\n        certifyChildren(name);",
+    find: "locks.salvage(name);\n        certifyDescendants();",
     replace: "locks.salvage(name);",
     expectCaughtBy: ticket.name,
   },

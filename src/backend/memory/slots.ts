@@ -54,6 +54,11 @@ export interface Slots {
   state(slot: number): number;
   /** Name of the slot's present tenant (of the next one, while it is free). */
   tenant(slot: number): number;
+  /**
+   * The tenant of the slot, if there is one and `issuer` made its ticket; else 0. The state is read first: who reserved the slot was
+   * written before it left FREE, so what is read then is the issuer of this tenant, or there is another tenant by now.
+   */
+  childAt(slot: number, issuer: number): number;
   /** Whether this tenant died inside a transaction that has not been undone yet. */
   isCut(name: number): boolean;
   /** Name of the worker that recovers this tenant, or did when it died itself; 0 = none. */
@@ -143,6 +148,13 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     return nameOf(slot, stateGeneration(Atomics.load(i32, wordOf(slot) + SLOT_STATE)));
   }
 
+  function childAt(slot: number, issuer: number): number {
+    const at = wordOf(slot);
+    const word = Atomics.load(i32, at + SLOT_STATE);
+    if (stateOf(word) === STATE_FREE || i32[at + SLOT_ISSUER] !== issuer) return 0;
+    return nameOf(slot, stateGeneration(word));
+  }
+
   function isCut(name: number): boolean {
     return is(name, STATE_DEAD) && Atomics.load(i32, wordOf(slotOf(name)) + SLOT_JOURNAL_COUNT) !== 0 && is(name, STATE_DEAD);
   }
@@ -177,5 +189,22 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     if (Atomics.compareExchange(i32, at, dead, next) !== dead) Atomics.compareExchange(i32, at, live, next);
   }
 
-  return { count, wordOf, reserve, adopt, certify, isLive, takesPart, isDead, isCut, reaper, state, tenant, claim, unclaim, retire };
+  return {
+    count,
+    wordOf,
+    reserve,
+    adopt,
+    certify,
+    isLive,
+    takesPart,
+    isDead,
+    isCut,
+    reaper,
+    state,
+    tenant,
+    childAt,
+    claim,
+    unclaim,
+    retire,
+  };
 }

@@ -68,6 +68,18 @@ describe("the life of a slot", () => {
     expect(i32[slots.wordOf(slotOf(name)) + SLOT_ISSUER]).toBe(77);
   });
 
+  test("knows the tenant that somebody made the ticket for, and not who comes after it", () => {
+    const { slots } = makeSlots();
+    const name = slots.reserve(77);
+    expect([slots.childAt(slotOf(name), 77), slots.childAt(slotOf(name), 78)]).toEqual([name, 0]);
+    slots.adopt(name);
+    slots.retire(name);
+    // The record still names the issuer; the slot is nobody's.
+    expect(slots.childAt(slotOf(name), 77)).toBe(0);
+    const next = slots.reserve(78);
+    expect([slots.childAt(slotOf(next), 77), slots.childAt(slotOf(next), 78)]).toEqual([0, next]);
+  });
+
   test("slots are handed out lowest first, until all are taken: then 0", () => {
     const { slots } = makeSlots(3);
     expect([1, 2, 3].map(() => slotOf(slots.reserve(0)))).toEqual([1, 2, 3]);
