@@ -6,8 +6,8 @@
  * Without a dtor the whole bucket then joins the depot. With one, items leave it one by one, each marked BUSY in the transaction
  * that takes it, so that a worker killed inside dtor leaves one item to be made anew, and the others where they are.
  *
- * An item whose free finds no bucket, or no lock, stays this worker's for the time being and is freed at the next occasion: closing
- * the zone and detaching are occasions, too, and a free that still finds no bucket goes to the slab once nobody can be reading. What a
+ * An item whose free finds no bucket, or no lock, goes the way of any other free if nobody can be reading it. Else it stays this
+ * worker's for the time being and is freed at the next occasion; closing the zone and detaching are occasions, too. What a
  * dead worker had gathered joins the limbo when it is recovered, with a goal of its own: a whole grace period from then on.
  */
 import {
@@ -62,8 +62,13 @@ export function createLimbo(core: Core): Limbo {
     const seen = core.items.claimFor(z, p, mark, slot);
     if (seen !== slot) f64[(z.line + LINE_REMOTE) >> 1]++;
     if (late.some((one) => one.p === p)) throw core.items.freeAlready(z, p);
-    if (!gather(z, p)) late.push({ z, p, goal: smr.advance() });
-    else if (late.length > 0) finishLate(null);
+    if (gather(z, p)) {
+      if (late.length > 0) finishLate(null);
+      return;
+    }
+    // Where nobody reads, at once: what waits here is still this worker's if it dies.
+    const one = { z, p, goal: smr.advance() };
+    if (!leaveAlone(one)) late.push(one);
   }
 
   /** Without a bucket still: out of its wait alone, as soon as nobody can be reading it. */

@@ -273,7 +273,9 @@ describe("a free that finds no bucket", () => {
     const { uma, mine, other, theirs, block } = await makeLate();
     const item = theirs.allocSmr();
     const unblock = block();
+    uma.smr.enter();
     theirs.freeSmr(item);
+    uma.smr.exit();
     unblock();
     theirs.close();
     mine.reclaim();
@@ -285,14 +287,20 @@ describe("a free that finds no bucket", () => {
 
   test("goes without a bucket once nobody reads", async () => {
     const { uma, mine, other, theirs, dtors, block } = await makeLate();
-    const items = [theirs.allocSmr(), theirs.allocSmr()];
+    const items = [theirs.allocSmr(), theirs.allocSmr(), theirs.allocSmr()];
     const unblock = block();
+    theirs.freeSmr(items[2] as number);
+    expect(dtors.splice(0)).toEqual([items[2]]);
+    uma.smr.enter();
     theirs.freeSmr(items[0] as number);
     expect(dtors).toEqual([]);
+    uma.smr.exit();
     // What it could do without the lock is done; it needs the lock for the rest.
     expect(() => theirs.reclaim()).toThrow(coded("ERR_UMA_BUSY"));
     expect(dtors).toEqual([items[0]]);
+    uma.smr.enter();
     theirs.freeSmr(items[1] as number);
+    uma.smr.exit();
     expect(() => theirs.freeSmr(items[1] as number)).toThrow(coded("ERR_UMA_DOUBLE_FREE"));
     unblock();
     expect(other.detach()).toMatchObject({ done: true, zones: [] });
