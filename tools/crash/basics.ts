@@ -1,7 +1,9 @@
 /** Steps that many themes share: items of the ledger's zones come and go one by one, by the handful, and from the mail. */
 import { MARK_BUSY, MARK_ORPHAN, ZONE_ORPHANS } from "../../src/backend/memory/layout.ts";
 import { MAIL, SLOTS } from "./ledger.ts";
-import { type Actor, allocFrom, allocOrThrow, freeTo } from "./theme.ts";
+import { type Actor, SMR, allocFrom, allocOrThrow, allowing, freeTo, isOf } from "./theme.ts";
+
+type Zone = Actor["zones"][0];
 
 /** Allocates into an empty place, or frees a full one. */
 export function work(a: Actor, z: number): void {
@@ -10,15 +12,30 @@ export function work(a: Actor, z: number): void {
   const k = a.random(SLOTS);
   const index = a.ledger.at(z, k);
   const alloc = a.random(2) === 0 ? allocFrom : allocOrThrow;
+  a.ledger.ended(index, (item) => isWaiting(a, zone, item));
   if (a.ledger.words[index] === 0) a.ledger.take(z, k, () => alloc(zone));
-  else a.ledger.give(z, index, (item) => freeTo(zone, item));
+  else give(a, z, zone, index);
+}
+
+/** Frees what is in a place of the ledger. */
+function give(a: Actor, z: number, zone: Zone, index: number): void {
+  a.ledger.give(z, index, (item) => {
+    freeTo(zone, item);
+    return isWaiting(a, zone, item) ? "waits" : undefined;
+  });
+}
+
+/** Whether a freed item is still this worker's: in an SMR zone one for which no bucket could be had waits for readers in its hands. */
+function isWaiting(a: Actor, zone: Zone, item: number): boolean {
+  // Its slab may be gone since.
+  return isOf(zone.definition, SMR) && allowing(["ERR_UMA_ADDRESS", "ERR_UMA_WRONG_ZONE"], () => zone.ownerOf(item)) === a.uma.slot;
 }
 
 /** Frees items that somebody else allocated and handed over. */
 export function freeMail(a: Actor, z: number): void {
   const zone = a.zones[z];
   if (zone === undefined) return;
-  for (let n = 0; n < 3; n++) a.ledger.give(z, a.ledger.mailAt(z, a.random(MAIL)), (item) => freeTo(zone, item));
+  for (let n = 0; n < 3; n++) give(a, z, zone, a.ledger.mailAt(z, a.random(MAIL)));
 }
 
 /** Fills all places of a zone, and empties them. */
@@ -33,7 +50,7 @@ export function burst(a: Actor, z: number): void {
 export function giveAll(a: Actor, z: number): void {
   const zone = a.zones[z];
   if (zone === undefined) return;
-  for (let k = 0; k < SLOTS; k++) a.ledger.give(z, a.ledger.at(z, k), (item) => freeTo(zone, item));
+  for (let k = 0; k < SLOTS; k++) give(a, z, zone, a.ledger.at(z, k));
 }
 
 /**

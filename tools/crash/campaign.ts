@@ -230,7 +230,8 @@ export class Campaign {
     await this.recover(dead, problems);
     await this.quiet(true, problems);
     uma.poll();
-    if (killed) this.account(problems);
+    // Of a history that ended before its point as well: what it had is there, and nobody's.
+    this.account(problems);
     problems.push(...this.settle());
     return { killed, recovererKilled, at: this.at, problems };
   }

@@ -10,6 +10,7 @@
  *   npm run crash -- --watch 26                no kills but those whose recovery is watched: the points that so many histories pass
  *   npm run crash -- --list                    the points, by name
  *   npm run crash -- --theme T --seed S [--peer] --repeat K,…    the kills that a failing one came after; it is printed how
+ *   … --repeat K,… --times 100                 as often, each time in a new memory: with a peer no two turns are alike
  *
  * Each history (a theme and a seed) is first run to its end, counting how often it passes each point; then a victim with the same
  * history is terminated at each point it passes, at several occurrences. Every fourth kill has its recoverer killed as well.
@@ -19,6 +20,7 @@
 import { fork } from "node:child_process";
 import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
+import type { CampaignOptions } from "./campaign.ts";
 import { parseKills } from "./plan.ts";
 import { type ShiftTally, repeat, watchShift, workShift } from "./shift.ts";
 import { THEMES, themeOf } from "./themes/index.ts";
@@ -85,6 +87,7 @@ async function main(): Promise<void> {
       theme: { type: "string", multiple: true },
       peer: { type: "boolean", default: false },
       repeat: { type: "string" },
+      times: { type: "string", default: "1" },
       watch: { type: "string" },
       list: { type: "boolean", default: false },
       unreached: { type: "boolean", default: false },
@@ -103,10 +106,7 @@ async function main(): Promise<void> {
     return;
   }
   if (values.repeat !== undefined) {
-    const problems = await repeat({ trees, theme: themes[0] as string, seed, peer: values.peer }, parseKills(values.repeat));
-    for (const problem of problems) console.log(problem);
-    console.log(problems.length === 0 ? "nothing was wrong" : `${problems.length} wrong`);
-    process.exit(problems.length === 0 ? 0 : 1);
+    process.exit(await repeatTimes({ trees, theme: themes[0] as string, seed, peer: values.peer }, values.repeat, Number(values.times)));
   }
   const watched = values.watch === undefined ? 0 : Number(values.watch);
   const jobs = jobsOf(themes, seed, watched === 0 ? kills : watched * KILLS_A_HISTORY, values.peer).map((job) =>
@@ -126,6 +126,19 @@ async function main(): Promise<void> {
       Math.round((performance.now() - started) / 1000),
     ),
   );
+}
+
+/** @returns the exit code: 1 as soon as something was wrong. */
+async function repeatTimes(options: CampaignOptions, kills: string, times: number): Promise<number> {
+  for (let n = 1; n <= times; n++) {
+    const problems = await repeat(options, parseKills(kills), times === 1);
+    for (const problem of problems) console.log(problem);
+    if (problems.length === 0) continue;
+    console.log(`${problems.length} wrong${times === 1 ? "" : ` at repetition ${n}`}`);
+    return 1;
+  }
+  console.log(times === 1 ? "nothing was wrong" : `nothing was wrong in ${times} repetitions`);
+  return 0;
 }
 
 /** Gives each process a job as soon as it has done one. */

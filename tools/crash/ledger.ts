@@ -119,15 +119,23 @@ export class Ledger {
     }
   }
 
-  /** Frees what is in place k (or in a place of the mail), if there is something. @returns whether there was. */
-  give(z: number, index: number, free: (item: number) => void): boolean {
+  /**
+   * Frees what is in place k (or in a place of the mail), if there is something. @returns whether there was.
+   * @param free - may answer that the item still waits to be freed: then its place stays in doubt until `ended` is told.
+   */
+  give(z: number, index: number, free: (item: number) => "waits" | void): boolean {
     const item = this.words[index] ?? 0;
     if (item <= 0) return false;
     this.words[index] = -item;
     this.oracle?.goes(z, item);
-    free(item);
-    this.words[index] = 0;
+    if (free(item) !== "waits") this.words[index] = 0;
     return true;
+  }
+
+  /** Empties the place of an item whose free was waiting, if it waits no longer. */
+  ended(index: number, waits: (item: number) => boolean): void {
+    const word = this.words[index] ?? 0;
+    if (word < 0 && !waits(-word)) this.words[index] = 0;
   }
 
   /** Frees up to `count` items at once. */

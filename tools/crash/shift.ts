@@ -117,15 +117,16 @@ async function planOf(campaign: Campaign, { seed, kills, known }: ShiftOptions):
   return { plan: [...seconds, ...withRecoverers(plan.slice(0, Math.max(0, kills - seconds.length)), recovery, seed)], passed };
 }
 
-/** Makes some kills again, in one memory. @returns what was wrong. */
-export async function repeat(options: CampaignOptions, kills: readonly Kill[]): Promise<string[]> {
+/** Makes some kills again, in one memory, and tells each or only the last. @returns what was wrong. */
+export async function repeat(options: CampaignOptions, kills: readonly Kill[], tellAll: boolean): Promise<string[]> {
   const crew = Campaign.crewFor(options);
   const campaign = await Campaign.create(options, crew);
   try {
     for (const [n, kill] of kills.entries()) {
       const outcome = await campaign.kill(kill);
       const at = outcome.at.map((point) => campaign.nameOf(point)).join(", then ");
-      console.log(`${n + 1}. kill${outcome.killed ? ` at ${at}` : ": the history ended before its point"}`);
+      if (tellAll || outcome.problems.length > 0)
+        console.log(`${n + 1}. kill${outcome.killed ? ` at ${at}` : ": the history ended before its point"}`);
       if (outcome.problems.length > 0) return outcome.problems;
     }
     return [];

@@ -2,6 +2,7 @@
  * `explore <scenario module>… [--only text] [--jobs 2] [--seconds n] [--states n] [--quick] [--brief] [--no-reduce] [--no-locksets] [--no-merge] [--json file]`
  * `explore <scenario module> --only name --replay "0*14 K0 1*3"`
  *
+ * Without `--states` what is too much for the time is gone through by numbers of preemptions (explorer.ts, *Deepening*).
  * `--brief` neither shortens nor tells a schedule that fails: for those who only want to know whether one does.
  *
  * Theory: a scenario module exports `scenarios`. With several jobs so many processes share them, each starting the next
@@ -62,7 +63,7 @@ function runHere(scenario: Scenario): Exploration {
     locksets: !values["no-locksets"],
     mergeFrames: !values["no-merge"],
     ...(values.seconds ? { maxSeconds: Number(values.seconds) } : {}),
-    ...(values.states ? { maxStates: Number(values.states) } : {}),
+    ...(values.states ? { maxStates: Number(values.states) } : { deepen: true }),
   });
   report(scenario, result, { brief: values.brief });
   return result;

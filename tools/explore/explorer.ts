@@ -22,6 +22,10 @@
  *     begins in a state that was seen, it is not run again.
  *  5. *Local graphs and clean frames* (local.ts, run.ts): equal local states are one, however they were reached.
  * An `invariant` sees every state, so it switches (2) to (4) off. A preemption bound keeps them: they only remove switches.
+ *
+ * *Deepening.* Where all schedules are too many for the time, those with at most 0, 1, 2, … preemptions are gone through, each
+ * bound to its end, until the time is up; kills are never counted. What is claimed then is the last bound that came to its end. One that
+ * kept no switch back has seen everything.
  */
 import { foldA, foldB, mixA, mixB } from "./hash.ts";
 import type { LocalNode } from "./local.ts";
@@ -43,11 +47,13 @@ import {
   type ChoiceKind,
 } from "./machine.ts";
 import type { Scenario } from "./scenario.ts";
-import { Visited } from "./visited.ts";
+import { KNOWN, NEW, Visited } from "./visited.ts";
 
 export interface ExploreOptions {
   readonly maxStates?: number;
   readonly maxSeconds?: number;
+  /** Where the time is too short for all schedules: those with 0, 1, 2, … preemptions; a bound of the scenario's own is not used then. */
+  readonly deepen?: boolean;
   /** Reduction (2) of the theory; on by default. */
   readonly reduce?: boolean;
   /** Reduction (3); on by default. */
@@ -83,6 +89,9 @@ export interface Exploration {
 /** Schedules at the most, and of the time a quarter: a bound on the search's states alone then means the same on slow machines. */
 const WARM_UP_SCHEDULES = 3000;
 
+/** Of the time, for a search without a bound, before bounds are gone through. */
+const SHARE_OF_ALL = 0.3;
+
 const NOTHING: Exploration = {
   scenario: "",
   outcome: "violated",
@@ -99,6 +108,15 @@ const NOTHING: Exploration = {
   violation: null,
 };
 
+/** What an exploration has come to so far. */
+interface Found {
+  readonly bounds: string[];
+  states: number;
+  schedules: number;
+  covered: number | null;
+  violation: Exploration["violation"];
+}
+
 class Restart extends Error {}
 class Budget extends Error {
   readonly bound: string;
@@ -114,7 +132,9 @@ export class Explorer {
   private readonly reduce: boolean;
   private readonly killAnywhere: boolean;
   private readonly maxDepth: number;
-  private readonly bound: number;
+  private bound: number;
+  /** Whether the bound has kept a switch back. */
+  private bitten = false;
   private readers: Int32Array;
   private writers: Int32Array;
   /** For each word the roots that were taken to have it for themselves. */
@@ -171,44 +191,99 @@ export class Explorer {
 
   run(options: ExploreOptions): Exploration {
     const started = performance.now();
-    this.deadline = started + 1000 * (options.maxSeconds ?? this.scenario.maxSeconds ?? Infinity);
+    const until = started + 1000 * (options.maxSeconds ?? this.scenario.maxSeconds ?? Infinity);
     this.stateBudget = options.maxStates ?? this.scenario.maxStates ?? Infinity;
-    let violation: Exploration["violation"] = null;
-    const bounds: string[] = [];
+    this.deadline = until;
+    const found: Found = { bounds: [], states: 0, schedules: 0, covered: null, violation: null };
     try {
+      if (options.deepen === true) this.bound = Infinity;
       this.warmUp(options.warmUp ?? 300);
+      if (options.deepen === true) this.deepen(found, started, until);
+      else this.plain(found);
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      found.violation = { message: error.message, script: this.script() };
+      this.count(found);
+    }
+    this.unwind();
+    const { bounds, states, schedules, covered, violation } = found;
+    return {
+      scenario: this.scenario.name,
+      outcome: violation ? "violated" : bounds.length > 0 ? "bounded" : "complete",
+      bounds,
+      states,
+      steps: this.steps,
+      schedules,
+      localStates: this.machine.graphs.roots.reduce((sum, root) => sum + root.count, 0),
+      replays: this.machine.graphs.replays,
+      rounds: this.rounds,
+      maxDepth: this.deepest,
+      seconds: (performance.now() - started) / 1000,
+      preemptionBound: covered,
+      violation,
+    };
+  }
+
+  /** One search, within the scenario's own bound. */
+  private plain(found: Found): void {
+    const cutBy = this.search(found);
+    if (cutBy !== null) found.bounds.push(cutBy);
+    this.tellCut(found);
+    if (this.bound === Infinity) return;
+    found.bounds.push(`at most ${this.bound} preemptions`);
+    found.covered = this.bound;
+  }
+
+  /** All schedules, for a share of the time; if that is not enough, bound after bound. */
+  private deepen(found: Found, started: number, until: number): void {
+    this.deadline = started + (until - started) * SHARE_OF_ALL;
+    if (this.search(found) === null) return this.tellCut(found);
+    this.deadline = until;
+    for (this.bound = 0; ; this.bound++) {
+      const cutBy = this.search(found);
+      if (cutBy === null) {
+        found.covered = this.bound;
+        found.bounds.length = 0;
+        this.tellCut(found);
+        if (!this.bitten) return;
+        found.bounds.push(`all of at most ${this.bound} preemptions`);
+        continue;
+      }
+      if (found.covered === null) found.bounds.push(`${cutBy}, before all without preemptions were seen`);
+      return;
+    }
+  }
+
+  private tellCut(found: Found): void {
+    if (this.cut > 0) found.bounds.push(`${this.cut} unfair schedules cut at ${this.maxDepth} steps`);
+  }
+
+  /** Searches within the present bound. @returns what cut it short; null when it came to its end. */
+  private search(found: Found): string | null {
+    this.bitten = false;
+    try {
       for (;;) {
         try {
           this.round();
-          break;
+          return null;
         } catch (error) {
           if (!(error instanceof Restart)) throw error;
           this.unwind();
         }
       }
     } catch (error) {
-      if (error instanceof Budget) bounds.push(error.bound);
-      else if (error instanceof Violation) violation = { message: error.message, script: this.script() };
-      else throw error;
+      if (!(error instanceof Budget)) throw error;
+      return error.bound;
+    } finally {
+      this.count(found);
     }
-    if (this.cut > 0) bounds.push(`${this.cut} unfair schedules cut at ${this.maxDepth} steps`);
-    if (this.bound !== Infinity) bounds.push(`at most ${this.bound} preemptions`);
-    this.unwind();
-    return {
-      scenario: this.scenario.name,
-      outcome: violation ? "violated" : bounds.length > 0 ? "bounded" : "complete",
-      bounds,
-      states: this.states,
-      steps: this.steps,
-      schedules: this.schedules,
-      localStates: this.machine.graphs.roots.reduce((sum, root) => sum + root.count, 0),
-      replays: this.machine.graphs.replays,
-      rounds: this.rounds,
-      maxDepth: this.deepest,
-      seconds: (performance.now() - started) / 1000,
-      preemptionBound: this.bound === Infinity ? null : this.bound,
-      violation,
-    };
+  }
+
+  /** Of several searches the largest counts: what the others saw it has mostly seen as well. */
+  private count(found: Found): void {
+    if (this.states < found.states) return;
+    found.states = this.states;
+    found.schedules = this.schedules;
   }
 
   script(): Choice[] {
@@ -286,7 +361,7 @@ export class Explorer {
         return;
       }
       choices.length = start;
-      if (!inChain && !this.hashAndAdd()) {
+      if (!inChain && this.hashAndAdd() === KNOWN) {
         this.pathStart.push(this.path.length);
         return;
       }
@@ -318,15 +393,16 @@ export class Explorer {
 
   /** Counts the present state; false if it was known. */
   private enter(): boolean {
-    if (!this.hashAndAdd()) return false;
-    this.states++;
+    const entered = this.hashAndAdd();
+    if (entered === KNOWN) return false;
+    if (entered === NEW) this.states++;
     if (this.states >= this.stateBudget) throw new Budget(`${this.stateBudget} states`);
     if ((this.states & 1023) === 0 && performance.now() > this.deadline) throw new Budget(`time`);
     return true;
   }
 
-  /** Remembers the present state; false if it was known. */
-  private hashAndAdd(): boolean {
+  /** Remembers the present state. @returns KNOWN, NEW, or LOWER: known, but only with more preemptions behind it. */
+  private hashAndAdd(): ReturnType<Visited["add"]> {
     const { machine } = this;
     let a = machine.memory.hashA;
     let b = machine.memory.hashB;
@@ -342,12 +418,12 @@ export class Explorer {
         b = (b + mixB(node.hashB ^ Math.imul(status + rank, 0x7f4a7c15))) | 0;
       }
     }
-    if (this.bound !== Infinity) {
-      a = foldA(a, (machine.last << 8) + machine.preemptions);
-      b = foldB(b, (machine.last << 8) + machine.preemptions);
-    }
     a = foldA(a, machine.earlyTimeouts);
-    return this.visited.add(a, b);
+    if (this.bound === Infinity) return this.visited.add(a, b);
+    // Who ran last matters as long as to leave him would be a preemption.
+    const { last } = machine;
+    const current = last >= 0 && machine.status[last] === RUNNING ? last + 1 : 0;
+    return this.visited.add(foldA(a, current), foldB(b, current), machine.preemptions);
   }
 
   private rank(worker: number): number {
@@ -363,8 +439,12 @@ export class Explorer {
     const lastRuns = last >= 0 && status[last] === RUNNING;
     // The cursor takes them in order: the one that ran goes on first, so that a first schedule is one without switches.
     if (lastRuns) choices.push((last << 2) | STEP);
-    if (lastRuns && machine.preemptions >= this.bound) return;
-    for (let w = 0; w < count; w++) if (w !== last && status[w] === RUNNING) choices.push((w << 2) | STEP);
+    const keepsBack = lastRuns && machine.preemptions >= this.bound;
+    for (let w = 0; w < count; w++) {
+      if (w === last || status[w] !== RUNNING) continue;
+      if (keepsBack) this.bitten = true;
+      else choices.push((w << 2) | STEP);
+    }
   }
 
   private listKills(): void {

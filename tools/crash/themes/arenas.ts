@@ -12,6 +12,7 @@ const CACHED = 4;
 const OPEN = 0;
 /** Ranges of the identifiers that may be out beside. */
 const BESIDE = 1;
+const MOST_BESIDE = 12;
 const FIRST = 4;
 const WORDS = 3;
 const RANGES = 120;
@@ -159,18 +160,22 @@ function looks(a: Actor): void {
   cached?.setLimit(0);
 }
 
-/** Waits for what is not there. */
+/** Waits for what is not there. What a lock out of reach left in this worker's hands, it has until the next time. */
 function waits(a: Actor): void {
-  const held: number[] = [];
   const [, ids] = arenasOf(a);
   if (ids === undefined) return;
-  a.ledger.extra[BESIDE] = 12;
-  for (let n = 0; n < 12; n++) {
+  const held = (a.memo.get("beside") as number[] | undefined) ?? [];
+  a.memo.set("beside", held);
+  a.ledger.extra[BESIDE] = MOST_BESIDE;
+  while (held.length < MOST_BESIDE) {
     const start = allowing(REFUSED, () => ids.allocWait(40, { timeout: 2 }));
     if (start === undefined) break;
     held.push(start);
   }
-  for (const start of held) ids.free(start, 40);
+  for (let start = held.at(-1); start !== undefined; start = held.at(-1)) {
+    ids.free(start, 40);
+    held.pop();
+  }
   a.ledger.extra[BESIDE] = 0;
 }
 
