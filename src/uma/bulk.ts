@@ -29,6 +29,7 @@ const {
   PAGE_SHIFT,
   PTE_DELTA,
   PTE_TAG,
+  ZONE_ORPHANS,
 } = layout;
 
 /** Where items go to, and come from. */
@@ -57,7 +58,7 @@ interface Claimed {
 export function createBulk(core: Core): Bulk {
   const { i32, u8, f64 } = core.floor.cells;
   const { pageTable: PT, heapStart, heapEnd } = core.floor.geometry;
-  const { slot, slots } = core.floor;
+  const { slot, slots, handing } = core.floor;
   const MINE_BUSY = slot | MARK_BUSY;
   const SPAN = heapEnd - heapStart;
   const runs = createBulkRuns(core.floor);
@@ -215,7 +216,7 @@ export function createBulk(core: Core): Bulk {
         const tenant = (seen & ~MARK_BUSY) === MARK_ORPHAN ? 0 : slots.tenant(seen & ~MARK_BUSY);
         others.push({ mark: at, was: core.items.claimFor(z, p, at, MINE_BUSY), tenant });
       } catch (thrown) {
-        for (const one of others) giveBack(one);
+        for (const one of others) giveBack(z, one);
         for (let back = 0; back < n; back++) {
           const q = items[back] as number;
           if (q !== 0 && isItem(z, q) && u8[markAt(z, q)] === MINE_BUSY) u8[markAt(z, q)] = slot;
@@ -226,10 +227,16 @@ export function createBulk(core: Core): Bulk {
     return others.length;
   }
 
-  /** Another worker's item is its again; if it has died meanwhile, its recovery may have been past this item. */
-  function giveBack({ mark, was, tenant }: Claimed): void {
-    Atomics.store(u8, mark, was);
-    if (was !== MARK_ORPHAN && !slots.takesPart(tenant)) Atomics.compareExchange(u8, mark, was, MARK_ORPHAN);
+  /** Another worker's item is its again, or nobody's if it takes nothing any more: its recovery has been past this item. */
+  function giveBack(z: Zone, { mark, was, tenant }: Claimed): void {
+    if (was !== MARK_ORPHAN && handing.begin(tenant)) {
+      Atomics.store(u8, mark, was);
+      handing.end();
+      return;
+    }
+    Atomics.store(u8, mark, MARK_ORPHAN);
+    // Where what the dead held is to be freed: by whoever comes by.
+    if (was !== MARK_ORPHAN) Atomics.store(i32, z.zone + ZONE_ORPHANS, 1);
   }
 
   /** Puts the BUSY items of the list into buckets, a run at a time: the store of the position commits, then the marks go. */

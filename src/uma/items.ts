@@ -66,7 +66,7 @@ export interface Items {
 
 export function createItems(floor: Floor, slabs: Slabs): Items {
   const { i32, u8 } = floor.cells;
-  const { slot, slots } = floor;
+  const { slot, slots, handing } = floor;
   const { pageTable, heapStart, heapEnd, workers } = floor.geometry;
   const decoder = new TextDecoder();
 
@@ -162,13 +162,14 @@ export function createItems(floor: Floor, slabs: Slabs): Items {
     if (!Number.isInteger(to) || to < 1 || to > workers) {
       throw new UmaError("ERR_UMA_OPTION", `transfer to slot ${String(to)}: slots are 1 … ${workers}`, { zone: z.name, value: to });
     }
-    const addressee = slots.tenant(to);
-    if (!slots.takesPart(addressee)) throw noAddressee(z, to);
-    if (Atomics.compareExchange(u8, mark, slot, to) !== slot) throw notOwner(z, p);
-    if (slots.takesPart(addressee)) return;
-    // It has died meanwhile, and its recovery may have been past this item: ours again, unless recovery has had it.
-    Atomics.compareExchange(u8, mark, to, slot);
-    throw noAddressee(z, to);
+    if (!handing.begin(slots.tenant(to))) throw noAddressee(z, to);
+    let was: number;
+    try {
+      was = Atomics.compareExchange(u8, mark, slot, to);
+    } finally {
+      handing.end();
+    }
+    if (was !== slot) throw notOwner(z, p);
   }
 
   function noAddressee(z: ItemZone, to: number): UmaError {

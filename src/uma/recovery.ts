@@ -135,7 +135,7 @@ const SCAN_SLICE_BYTES = 2 ** 20;
 export function createRecovery(core: Core, records: Records, registry: Registry, closing: Closing): Recovery {
   const { floor, caches, gates, kegs, slabs, items, heap, arenas, views } = core;
   const { i32, u8, f64 } = floor.cells;
-  const { slots, locks, intents, patienceMs, me, slot: mySlot } = floor;
+  const { slots, locks, intents, handing, patienceMs, me, slot: mySlot } = floor;
   const { set, commit } = floor.journal;
   const { heapStart, heapEnd } = floor.geometry;
   const scan = createMarkScan(floor, slabs);
@@ -190,6 +190,8 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       sweepLines(at, slotOf(name)) !== OK ||
       sweepWaits(at) !== OK ||
       finishFrames(at) !== OK ||
+      // Whoever is just giving it something has done so before the marks are gone through, or never will.
+      handing.isUnderWay(name) ||
       sweepMarks(at, slotOf(name), report) !== OK ||
       sweepBlocks(name, report) !== OK ||
       sweepAreas(name, report) !== OK ||
@@ -511,6 +513,8 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     // What waits to be put back is BUSY in this worker's name, or its own: it must not be taken for half destroyed, or for kept.
     finishUnfinished(core);
     if (!core.endLateFrees(null) || core.unfinished.length > 0) return report;
+    handing.setLeaving(true);
+    if (handing.isUnderWay(me)) return report;
     const at = slots.wordOf(mySlot);
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     sweepMarks(at, mySlot, report);

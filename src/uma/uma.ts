@@ -515,7 +515,10 @@ export class Uma {
     const report = recovery.leave();
     for (const z of core.open) if (z !== undefined && !closing.close(z)) report.done = false;
     if (!closing.finish() || floor.intents.depth() > 0) report.done = false;
-    if (!report.done) return report;
+    if (!report.done) {
+      floor.handing.setLeaving(false);
+      return report;
+    }
     this.end();
     floor.slots.retire(floor.me);
     this.releaseLock?.();

@@ -279,6 +279,25 @@ export function* poll(a: Attachment): Steps<void> {
   }
 }
 
+/** Leaves in order, as `uma.detach()` does, however often it takes, and then is no worker any more. */
+export const leaves: Work = function* (a) {
+  yield* alloc(a);
+  const { floor } = a.core;
+  for (;;) {
+    yield* call(floor.locks.mend());
+    yield* call(a.recovery.finishOwnFrames());
+    const report = yield* call(a.recovery.leave());
+    let { done } = report;
+    for (const zone of a.zones) if (!(yield* call(a.closing.close(zone)))) done = false;
+    if (!(yield* call(a.closing.finish())) || (yield* call(floor.intents.depth())) > 0) done = false;
+    if (done) break;
+    yield* call(floor.handing.setLeaving(false));
+    yield* a.world.nap();
+  }
+  yield* call(floor.slots.retire(floor.me));
+  note("left");
+};
+
 /** Gives back what can be given back. */
 export const reclaims: Work = function* (a) {
   yield* call(a.zones[0]?.reclaim());

@@ -1,6 +1,6 @@
 /** Recovery against recovery, against the slot's next tenant, and against a worker on its way in or out. */
 import { call, note, runSync, type Scenario } from "../../tools/explore/index.ts";
-import { alloc, keeps, pairs, poll, recover, scenario, small, warm, type Case, type End, type Work } from "./cases.ts";
+import { keeps, leaves, pairs, poll, recover, scenario, small, warm, type Case, type End, type Work } from "./cases.ts";
 import type { Attachment } from "./world.ts";
 
 const z = small("z");
@@ -44,21 +44,6 @@ const comesByTicket: Work = function* (a) {
   const zone = yield* call(child.registry.open(z));
   yield* call(zone.tryAlloc());
   note(`child ${name}`);
-};
-
-/** Leaves in order, as `uma.detach()` does, and then is no worker any more. */
-const leaves: Work = function* (a) {
-  yield* alloc(a);
-  const { floor } = a.core;
-  yield* call(floor.locks.mend());
-  yield* call(a.recovery.finishOwnFrames());
-  const report = yield* call(a.recovery.leave());
-  let done = report.done;
-  for (const zone of a.zones) if (!(yield* call(a.closing.close(zone)))) done = false;
-  if (!(yield* call(a.closing.finish())) || (yield* call(floor.intents.depth())) > 0) done = false;
-  if (!done) throw new Error("a worker with all the patience there is could not leave");
-  yield* call(floor.slots.retire(floor.me));
-  note("left");
 };
 
 /** Frees the slot's successor from what the common check wants of an item held by somebody who has left. */

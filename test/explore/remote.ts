@@ -1,6 +1,6 @@
 /** Items that change hands: remote frees, transfers and adoptions, against each other and against the recovery of the former owner. */
 import { call, note, read, write, type Scenario } from "../../tools/explore/index.ts";
-import { alloc, hold, keeps, ownerOf, pairs, scenario, small, tryFree, warm, type End, type Work } from "./cases.ts";
+import { alloc, hold, keeps, leaves, ownerOf, pairs, scenario, small, tryFree, warm, type End, type Work } from "./cases.ts";
 import type { Attachment, MiniWorld } from "./world.ts";
 
 const z = small("z");
@@ -85,6 +85,20 @@ const receives: Work = function* (a) {
   note(item);
   note(-item);
   yield* call(a.zones[0]?.free(item));
+};
+
+/** Wants to free the item of another with something that is none: it is refused, and the item is the other's as before. */
+const freesTooMuch: Work = function* (a) {
+  const item = itemOf(a.world);
+  note(-item);
+  try {
+    yield* call(a.zones[0]?.freeBulk([item, item + 16]));
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (!["ERR_UMA_ADDRESS", "ERR_UMA_ITEM_BUSY", "ERR_UMA_DOUBLE_FREE"].includes(code ?? "")) throw error;
+    return;
+  }
+  note("bad: a list with an address of no item was taken");
 };
 
 /** Adopts the orphan, if it is one, and keeps it. */
@@ -179,6 +193,23 @@ export const scenarios: Scenario[] = [
     name: "transfer: to a worker that takes it, two kills",
     world: owned(1, 1),
     works: [transfers, receives],
+    held: held(1),
+    kills: 2,
+    quick: true,
+  }),
+  scenario({
+    name: "transfer: to a worker that leaves, one kill",
+    world: owned(1, 1),
+    works: [transfers, leaves],
+    held: held(1),
+    kills: 1,
+    quick: true,
+    loose: true,
+  }),
+  scenario({
+    name: "bulk: a list that is refused holds another's item, two kills",
+    world: owned(1, 1),
+    works: [nothing, freesTooMuch],
     held: held(1),
     kills: 2,
     quick: true,

@@ -62,6 +62,8 @@ const bulk = explorer("bulk: three at once, kept");
 const run = explorer("bulk: seventeen neighbours");
 const map = explorer("map: an entry is made");
 const cached = explorer("cache zone: taken and given");
+const leaving = explorer("transfer: to a worker that leaves");
+const tooMuch = explorer("bulk: a list that is refused");
 const model: Detector = {
   name: "model",
   command: [join(root, "node_modules/.bin/tsx"), "tools/soak-model.ts", "--ops", "1e6", "--jobs", "1", "--seed", "1"],
@@ -444,6 +446,34 @@ const slow: readonly Mutant[] = [
       "u8[m] = ME;\n                    i32[c] = sp - 1;\n                    i32[c + 2] = n + 1;\n                    if (zero)\n                        clear(this, p);\n                    let accepted = true;\n                    try {\n                        if (ctor !== null)\n                            accepted = ctor(p, arg, views);\n                    }\n                    catch (cause) {\n                        throw threw(this, p, cause);\n                    }\n                    if (accepted === false)\n                        return declined(this, p, false);",
     expectCaughtBy: freeing.name,
   },
+  {
+    name: "what is being given to another is not announced",
+    file: "src/backend/memory/handing.ts",
+    find: "Atomics.store(i32, MINE, to);",
+    replace: ";",
+    expectCaughtBy: leaving.name,
+  },
+  {
+    name: "recovery does not look who is just giving the dead worker something",
+    file: "src/uma/recovery.ts",
+    find: "handing.isUnderWay(name) ||",
+    replace: "",
+    expectCaughtBy: leaving.name,
+  },
+  {
+    name: "a worker that leaves does not say so",
+    file: "src/uma/recovery.ts",
+    find: "handing.setLeaving(true);",
+    replace: ";",
+    expectCaughtBy: leaving.name,
+  },
+  {
+    name: "an item of another's goes back to it without a look whether it is there",
+    file: "src/uma/bulk.ts",
+    find: "was !== MARK_ORPHAN && handing.begin(tenant)",
+    replace: "was !== MARK_ORPHAN",
+    expectCaughtBy: tooMuch.name,
+  },
 ];
 
 const detectors: readonly Detector[] = [
@@ -475,6 +505,8 @@ const detectors: readonly Detector[] = [
   run,
   map,
   cached,
+  leaving,
+  tooMuch,
   ...TRANSACTION_SCENARIOS.map((only) => explorer(only)),
   model,
   crash,

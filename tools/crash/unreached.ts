@@ -18,8 +18,8 @@ export const UNREACHED: readonly Unreached[] = [
     points: [
       /^backend\/memory\/lock\.js:createLocks\.salvageIfDead#2$/,
       /^backend\/memory\/slots\.js:createSlots\.claim#[245]$/,
-      /^uma\/bulk\.js:createBulk\.giveBack#2$/,
-      /^uma\/items\.js:createItems\.transfer#3$/,
+      /^backend\/memory\/handing\.js:createHanding\.begin#3$/,
+      /^uma\/bulk\.js:createBulk\.giveBack#4$/,
       /^uma\/malloc\/types\.js:openTypes\.recordOf#5$/,
       /^uma\/recovery\.js:createRecovery\.dispose#(2|7|12)$/,
       /^uma\/recovery\.js:createRecovery\.orphan#2$/,

@@ -4,11 +4,12 @@
  * worker's local state and status; a dead worker counts by its notes alone.
  *
  * Reductions, and why they are sound:
- *  1. *Kills right after the victim's own step.* A worker that will take no further step may as well die at once: its
- *     death changes no memory, and what the death calls into being may be scheduled as late as one likes. So a kill of w
- *     is tried only in states that w has just entered (by its own step, by being woken, at the start, and, because a time-out
- *     waits for "nothing else can run" and kills may be ordered, after a time-out and a kill). Any state reached
- *     otherwise has, on its path, the state where that kill was tried.
+ *  1. *Kills right after the victim's own change.* A worker that will take no further step may as well die at once: its
+ *     death changes no memory, and what the death calls into being may be scheduled as late as one likes. Nor does it matter
+ *     whether it dies before or after it has only looked at something: what it has learnt dies with it. So a kill of w is
+ *     tried only when w has just changed a word, told the check something, woken somebody, or been woken itself, at the start,
+ *     and, because a time-out waits for "nothing else can run" and kills may be ordered, after a time-out and a kill. Any
+ *     state reached otherwise has, on its path, the state where that kill was tried.
  *  2. *Private accesses.* If the pending access of w touches a word that no other program able to run at the same time ever
  *     touches (reading a word that none of them ever writes will do), then it commutes with all they can do, and is
  *     taken at once without trying the others: {w's step, w's step and death} is a persistent set. The kill choices of (1)
@@ -19,7 +20,7 @@
  *     touch that word: none of them can get there before w lets go, or dies. Which lock that is is learnt (locksets.ts); so
  *     is who breaks the rule, and then the round starts again. That nobody lets go another's lock is checked at each step.
  *  4. *Chains.* Private steps without a kill to try are taken in one go, with nothing saved between them; where such a chain
- *     begins in a state that was seen, it is not run again.
+ *     begins in a state that was seen, or comes to a landmark that another has passed, it is not run on.
  *  5. *Local graphs and clean frames* (local.ts, run.ts): equal local states are one, however they were reached.
  * An `invariant` sees every state, so it switches (2) to (4) off. A preemption bound keeps them: they only remove switches.
  *
@@ -52,7 +53,10 @@ import { KNOWN, NEW, Visited } from "./visited.ts";
 export interface ExploreOptions {
   readonly maxStates?: number;
   readonly maxSeconds?: number;
-  /** Where the time is too short for all schedules: those with 0, 1, 2, … preemptions; a bound of the scenario's own is not used then. */
+  /**
+   * Where the time is too short for all schedules: those with 0, 1, 2, … preemptions. A scenario's own bound then only says that to
+   * try all first is in vain.
+   */
   readonly deepen?: boolean;
   /** Reduction (2) of the theory; on by default. */
   readonly reduce?: boolean;
@@ -89,6 +93,8 @@ export interface Exploration {
 /** Schedules at the most, and of the time a quarter: a bound on the search's states alone then means the same on slow machines. */
 const WARM_UP_SCHEDULES = 3000;
 
+/** In a chain of private steps one state in so many, less one, is compared with those of other chains. */
+const LANDMARKS = 15;
 /** Of the time, for a search without a bound, before bounds are gone through. */
 const SHARE_OF_ALL = 0.3;
 
@@ -195,10 +201,11 @@ export class Explorer {
     this.stateBudget = options.maxStates ?? this.scenario.maxStates ?? Infinity;
     this.deadline = until;
     const found: Found = { bounds: [], states: 0, schedules: 0, covered: null, violation: null };
+    const isHopeless = this.bound !== Infinity;
     try {
       if (options.deepen === true) this.bound = Infinity;
       this.warmUp(options.warmUp ?? 300);
-      if (options.deepen === true) this.deepen(found, started, until);
+      if (options.deepen === true) this.deepen(found, isHopeless ? started : started + (until - started) * SHARE_OF_ALL, until);
       else this.plain(found);
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
@@ -235,9 +242,9 @@ export class Explorer {
   }
 
   /** All schedules, for a share of the time; if that is not enough, bound after bound. */
-  private deepen(found: Found, started: number, until: number): void {
-    this.deadline = started + (until - started) * SHARE_OF_ALL;
-    if (this.search(found) === null) return this.tellCut(found);
+  private deepen(found: Found, untilAll: number, until: number): void {
+    this.deadline = untilAll;
+    if (performance.now() < untilAll && this.search(found) === null) return this.tellCut(found);
     this.deadline = until;
     for (this.bound = 0; ; this.bound++) {
       const cutBy = this.search(found);
@@ -268,7 +275,6 @@ export class Explorer {
           return null;
         } catch (error) {
           if (!(error instanceof Restart)) throw error;
-          this.unwind();
         }
       }
     } catch (error) {
@@ -293,6 +299,7 @@ export class Explorer {
   // --- the search ------------------------------------------------------------------------------------------------
 
   private round(): void {
+    this.unwind();
     this.rounds++;
     this.visited = new Visited();
     this.states = 0;
@@ -304,7 +311,6 @@ export class Explorer {
     this.locksets?.newRound();
     this.machine.fresh = (1 << this.machine.count) - 1;
     const { path, choices, choiceStart, cursor, pathStart, saved } = this;
-    path.length = choices.length = choiceStart.length = cursor.length = pathStart.length = 0;
     this.open();
     while (choiceStart.length > 0) {
       const depth = choiceStart.length - 1;
@@ -361,7 +367,7 @@ export class Explorer {
         return;
       }
       choices.length = start;
-      if (!inChain && this.hashAndAdd() === KNOWN) {
+      if ((!inChain || this.isLandmark(forced)) && this.hashAndAdd() === KNOWN) {
         this.pathStart.push(this.path.length);
         return;
       }
@@ -382,6 +388,11 @@ export class Explorer {
       machine.check();
     }
     this.limit(start);
+  }
+
+  /** Of the states within chains those in which chains are compared: told by the local state, so that all chains do it at the same ones. */
+  private isLandmark(worker: number): boolean {
+    return ((this.machine.nodes[worker] as LocalNode).hashB & LANDMARKS) === 0;
   }
 
   private limit(start: number): void {

@@ -49,7 +49,7 @@ export class Machine {
   preemptions = 0;
   /** Time-outs that came while somebody could run. */
   earlyTimeouts = 0;
-  /** Workers that have just entered their local state: bits. */
+  /** Workers whose death would now leave something else than it would have left before: bits. */
   fresh = 0;
   private sequence = 0;
   readonly scenario: Scenario;
@@ -95,10 +95,14 @@ export class Machine {
   /** A step that no preemption bound counts. */
   stepQuietly(worker: number): void {
     const node = this.nodes[worker] as LocalNode;
+    const mark = this.memory.mark();
+    let woken = 0;
     this.fresh = 0;
     if (node.kind === WAIT) this.wait(worker, node);
-    else if (node.kind === NOTIFY) this.move(worker, this.wake(node));
+    else if (node.kind === NOTIFY) this.move(worker, (woken = this.wake(node)));
     else this.move(worker, this.perform(node));
+    // What it has only learnt dies with it.
+    if (woken === 0 && this.memory.mark() === mark && (this.nodes[worker] as LocalNode).notes === node.notes) this.fresh &= ~(1 << worker);
   }
 
   private perform(node: LocalNode): unknown {
@@ -117,7 +121,6 @@ export class Machine {
     }
     this.status[worker] = WAITING;
     this.order[worker] = ++this.sequence;
-    this.fresh = 1 << worker;
   }
 
   /** Wakes sleepers on the node's word, first come first served; answers how many. */

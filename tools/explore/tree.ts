@@ -3,7 +3,7 @@
  * when the first scenario asks for a module (it takes less than a second). ZALLOC_DIST names another emitted tree
  * (mutants use it); what cannot be seen by the instrumenter is an error, not a warning.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -31,5 +31,7 @@ export function openTree(dist: string, options: TreeOptions = {}): Tree {
   if (folders.push(folder) === 1) process.once("exit", () => folders.forEach((path) => rmSync(path, { recursive: true, force: true })));
   const { warnings } = instrument({ from, to: folder, mode: "generators", ...options });
   if (warnings.length > 0) throw new Error(`the instrumenter cannot see some accesses:\n${warnings.join("\n")}`);
+  // Without it the tree would be loaded as CommonJS, and each imported constant would be a getter.
+  writeFileSync(join(folder, "package.json"), '{ "type": "module" }\n');
   return { folder, load: async <T>(path: string) => (await import(/* @vite-ignore */ pathToFileURL(join(folder, path)).href)) as T };
 }

@@ -3,6 +3,7 @@
  * Everything above is built from this.
  */
 import type { Cells } from "./cells.ts";
+import { createHanding, type Handing } from "./handing.ts";
 import { createIntents, type Intents } from "./intents.ts";
 import { createJournal, type Journal } from "./journal.ts";
 import { SLOT_WORDS } from "./layout.ts";
@@ -18,6 +19,7 @@ export interface Floor {
   readonly journal: Journal;
   readonly locks: RobustLocks;
   readonly intents: Intents;
+  readonly handing: Handing;
   /** This worker: its name, its slot number, its generation, the word index of its slot. */
   readonly me: number;
   readonly slot: number;
@@ -31,13 +33,15 @@ export interface Floor {
 export function createFloor(cells: Cells, geometry: Geometry, name: number, patienceMs: number): Floor {
   const slotWord = geometry.slots + slotOf(name) * SLOT_WORDS;
   const journal = createJournal(cells, slotWord);
+  const slots = createSlots(cells, geometry.slots, geometry.workers);
   return {
     cells,
     geometry,
-    slots: createSlots(cells, geometry.slots, geometry.workers),
+    slots,
     journal,
     locks: createLocks(cells, geometry.slots, name, journal),
     intents: createIntents(cells, slotWord),
+    handing: createHanding(cells, slots, slotWord),
     me: name,
     slot: slotOf(name),
     generation: generationOf(name),

@@ -178,6 +178,10 @@ export const SLOT_RECOVERY_AT = 9;
 export const SLOT_CONTENTIONS = 10;
 /** Asks this worker (in any zone) to look at its attention words. */
 export const SLOT_ATTENTION = 11;
+/** Name of the tenant to whom this worker is just giving something; 0 = nobody. Owner only; whoever recovers that tenant looks. */
+export const SLOT_HANDING = 12;
+/** 1 while this worker leaves: it is given nothing any more. Owner only; everybody reads. */
+export const SLOT_LEAVING = 13;
 /** Name of the tenant that holds the host's lock of its name for life: if that lock is free, this tenant is dead. Owner only. */
 export const SLOT_HOST_LOCK = 14;
 /** Word indices of this worker's chunks of cache lines, 64 zones each; 0 = not yet. Written under the control lock. */

@@ -9,9 +9,11 @@
 import type { Cells } from "./cells.ts";
 import {
   GENERATION_MASK,
+  SLOT_HANDING,
   SLOT_INTENT_DEPTH,
   SLOT_ISSUER,
   SLOT_JOURNAL_COUNT,
+  SLOT_LEAVING,
   SLOT_OPEN,
   SLOT_OPEN_WORDS,
   SLOT_PENDING_LOCK,
@@ -103,6 +105,8 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     i32[at + SLOT_JOURNAL_COUNT] = 0;
     i32[at + SLOT_INTENT_DEPTH] = 0;
     i32[at + SLOT_SMR] = 0;
+    i32[at + SLOT_HANDING] = 0;
+    i32[at + SLOT_LEAVING] = 0;
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     i32[at + SLOT_RECOVERY_AT] = 0;
     i32.fill(0, at + SLOT_WAITING, at + SLOT_WAITING + SLOT_OPEN_WORDS);

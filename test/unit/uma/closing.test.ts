@@ -347,3 +347,31 @@ test("a dying zone that a recoverer could not take apart at once, a lock being o
     uma.detach();
   }
 });
+
+test("a worker that gives another an item just now keeps its recovery, and its leaving, waiting", () => {
+  const uma = makeUma();
+  const zone = uma.open(defineZone("given", { size: 64 }));
+  const giver = rivalOf(uma);
+  const rival = rivalOf(uma);
+  const [first, second] = take(zone, 2) as [number, number];
+  zone.transfer(first, rival.slot);
+  // As if the giver were between its announcement and its end.
+  giver.handing.begin(rival.me);
+  rival.slots.certify(rival.me);
+  expect(uma.reap(rival.slot)).toMatchObject({ done: false, zones: [] });
+  expect(() => zone.transfer(second, rival.slot)).toThrow(expect.objectContaining({ code: "ERR_UMA_NO_SLOT", value: rival.slot }));
+  giver.handing.end();
+  expect(uma.reap(rival.slot)).toMatchObject({ done: true, zones: [{ zone: "given", kept: 1, items: [first] }] });
+  giver.handing.begin(uma.core.floor.me);
+  expect(uma.detach().done).toBe(false);
+  giver.handing.end();
+  // It has stayed: it takes what it is given.
+  expect(giver.handing.begin(uma.core.floor.me)).toBe(true);
+  giver.handing.end();
+  const again = uma.open(defineZone("given", { size: 64 }));
+  again.adopt(first);
+  for (const item of [first, second]) again.free(item);
+  giver.slots.certify(giver.me);
+  uma.reap(giver.slot);
+  expectSound(uma);
+});
