@@ -107,6 +107,8 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     }
     if (!core.endWaits(z) || !core.endLateFrees(z)) return false;
     if (caches.drainLine(z.zone, z.keg, z.line) !== OK) return false;
+    // As long as this worker has it open its records stay: a slab that a lock out of reach has left in a frame goes back by them.
+    if (intents.holdsOf(z.keg, z.zone)) return false;
     // What lay in this cache may be what somebody waits for.
     core.queue.pass(z.zone);
     z.line = deadLine;
@@ -248,7 +250,8 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
         if (!taken) return false;
       }
     }
-    if (!locks.acquire(records.lock, patienceMs)) return false;
+    // One that an earlier try has left half taken apart.
+    if (intents.holdsOf(keg, zone) || !locks.acquire(records.lock, patienceMs)) return false;
     try {
       set(zoneDirectory + i32[zone + ZONE_ID], 0);
       set(zone + ZONE_STATE, ZONE_STATE_FREE);

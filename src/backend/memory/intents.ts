@@ -13,7 +13,20 @@ import type { Cells } from "./cells.ts";
 import { UmaError } from "./errors.ts";
 import * as layout from "./layout.ts";
 
-const { INTENT_EXTENT, INTENT_FRAMES, INTENT_HEADER, INTENT_KIND, INTENT_NONE, INTENT_WORDS, SLOT_INTENTS, SLOT_INTENT_DEPTH } = layout;
+const {
+  INTENT_BUCKET,
+  INTENT_EXTENT,
+  INTENT_FRAMES,
+  INTENT_HEADER,
+  INTENT_KEG,
+  INTENT_KIND,
+  INTENT_NONE,
+  INTENT_SLAB,
+  INTENT_WORDS,
+  INTENT_ZONE,
+  SLOT_INTENTS,
+  SLOT_INTENT_DEPTH,
+} = layout;
 
 export interface Intents {
   /** Opens a frame. @returns its word index. */
@@ -29,6 +42,8 @@ export interface Intents {
   abandoned(): boolean;
   /** Frames open. */
   depth(): number;
+  /** Whether something of this keg's, or of this zone's own, is in a frame: their records must outlive it. */
+  holdsOf(keg: number, zone: number): boolean;
 }
 
 export function createIntents(cells: Cells, slotWord: number): Intents {
@@ -57,6 +72,23 @@ export function createIntents(cells: Cells, slotWord: number): Intents {
     i32[DEPTH] = depth;
   }
 
-  const intents: Intents = { push, pop, hooks: 0, abandoned: () => intents.hooks === 0 && i32[DEPTH] > 0, depth: () => i32[DEPTH] };
+  function holdsOf(keg: number, zone: number): boolean {
+    for (let depth = i32[DEPTH]; depth > 0; depth--) {
+      const frame = slotWord + SLOT_INTENTS + (depth - 1) * INTENT_WORDS;
+      const kind = i32[frame + INTENT_KIND];
+      if ((kind === INTENT_SLAB && i32[frame + INTENT_KEG] === keg) || (kind === INTENT_BUCKET && i32[frame + INTENT_ZONE] === zone))
+        return true;
+    }
+    return false;
+  }
+
+  const intents: Intents = {
+    push,
+    pop,
+    hooks: 0,
+    abandoned: () => intents.hooks === 0 && i32[DEPTH] > 0,
+    depth: () => i32[DEPTH],
+    holdsOf,
+  };
   return intents;
 }

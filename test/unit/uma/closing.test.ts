@@ -10,6 +10,7 @@ import {
   REASON_ORPHANS,
   SB_CONTROL_LOCK,
   SB_DEAD_LINE,
+  SB_POOL_LOCK,
   STATE_DEAD,
   STATE_FREE,
 } from "../../../src/backend/memory/layout.ts";
@@ -373,5 +374,31 @@ test("a worker that gives another an item just now keeps its recovery, and its l
   for (const item of [first, second]) again.free(item);
   giver.slots.certify(giver.me);
   uma.reap(giver.slot);
+  expectSound(uma);
+});
+
+test("a zone stays open, and its keg's record in use, as long as this worker has a slab of it in a frame that a lock out of reach has left", () => {
+  const uma = makeUma();
+  const rival = rivalOf(uma);
+  const { base } = uma.core.floor.cells;
+  const zone = uma.open(defineZone("big items", { size: 2048, bucket: 0 }));
+  zone.free(zone.alloc());
+  rival.locks.acquire(base + SB_POOL_LOCK, 0);
+  zone.reclaim();
+  expect(uma.core.floor.intents.depth()).toBe(1);
+  expect(() => zone.destroy()).toThrow(expect.objectContaining({ code: "ERR_UMA_BUSY" }));
+  expect(zone.closed).toBe(false);
+  rival.locks.release();
+  // Another zone's record is not that of the one that is still going.
+  const other = uma.open(defineZone("small items", { size: 16 }));
+  const items = take(other, 600);
+  uma.poll();
+  expect(uma.core.floor.intents.depth()).toBe(0);
+  zone.destroy();
+  expect(zone.closed).toBe(true);
+  expectSound(uma);
+  for (const item of items) other.free(item);
+  rival.slots.certify(rival.me);
+  uma.reap(rival.slot);
   expectSound(uma);
 });
