@@ -12,7 +12,7 @@ export function work(a: Actor, z: number): void {
   const k = a.random(SLOTS);
   const index = a.ledger.at(z, k);
   const alloc = a.random(2) === 0 ? allocFrom : allocOrThrow;
-  a.ledger.ended(index, (item) => isWaiting(a, zone, item));
+  if (isOf(zone.definition, SMR)) a.ledger.ended(index, (item) => isWaiting(a, zone, item));
   if (a.ledger.words[index] === 0) a.ledger.take(z, k, () => alloc(zone));
   else give(a, z, zone, index);
 }
