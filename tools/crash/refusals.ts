@@ -6,10 +6,12 @@
  */
 import type { Actor } from "./theme.ts";
 
-/** One history of so many is such a one, one step of so many in it; the request refused is among the first so many. */
+/** One history of so many is such a one, one step of so many in it; the request refused is among the first so many, few as a rule. */
 const HISTORIES = 2;
 const STEPS = 2;
-const REQUESTS = 9;
+const REQUESTS = [3, 3, 9, 30] as const;
+/** One time in so many all further requests are refused as well: what is tried once more is in vain, too. */
+const FOR_LONG = 3;
 const BUSY: readonly (string | undefined)[] = ["ERR_UMA_BUSY", "ERR_VMEM_BUSY"];
 
 type Locks = { -readonly [K in keyof Actor["uma"]["core"]["floor"]["locks"]]: Actor["uma"]["core"]["floor"]["locks"][K] };
@@ -30,8 +32,9 @@ export async function refusing(
   const { acquire } = locks;
   let left = 1 + random(requests);
   const inHurry = random(4) === 0;
+  const isLong = random(FOR_LONG) === 0;
   if (inHurry) locks.hurry++;
-  else locks.acquire = (...request) => --left !== 0 && acquire(...request);
+  else locks.acquire = (...request) => (isLong ? --left > 0 : --left !== 0) && acquire(...request);
   try {
     const waits = work();
     if (waits !== undefined) await waits;
@@ -50,6 +53,6 @@ export async function refusedStep(a: Actor, random: (below: number) => number, s
     if (waits !== undefined) await waits;
     return;
   }
-  await refusing(a.uma, random, REQUESTS, step);
+  await refusing(a.uma, random, REQUESTS[random(REQUESTS.length)] ?? 1, step);
   for (const [z, zone] of a.zones.entries()) if (zone.closed) a.zones[z] = a.uma.open(a.definitions[z] as Actor["definitions"][0]);
 }

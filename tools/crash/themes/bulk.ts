@@ -1,6 +1,6 @@
 /** Many items at once, items set aside (prefill, reserve, reserveKva), and zones on pages of the user's own. */
 import type * as Library from "../../../src/index.ts";
-import { burst, freeMail, reopen, work } from "../basics.ts";
+import { burst, freeMail, giveAll, leaveOrphans, reopen, work } from "../basics.ts";
 import { watchedHooks } from "../hooks.ts";
 import { MAIL, SLOTS } from "../ledger.ts";
 import { type Actor, type Makers, type Theme, allowing } from "../theme.ts";
@@ -13,8 +13,12 @@ interface Supplies {
   arena: Library.Uma["arenas"]["heap"] | null;
 }
 const SUPPLIES = new WeakMap<Library.ZoneDefinition, Supplies>();
-/** The supplied zone's place among the definitions. */
+/** Places among the definitions: of the zone in which the parent leaves orphans, of the one with large buckets, of the supplied one. */
+const PLAIN = 0;
+const SMALL = 1;
 const SUPPLIED = 6;
+/** The mark of items whose owner is dead. */
+const ORPHAN = 127;
 
 export const bulkTheme: Theme = {
   name: "bulk",
@@ -59,7 +63,8 @@ export const bulkTheme: Theme = {
     else if (action < 92) kva(a);
     else if (action < 95) (a.random(2) === 0 ? zone : a.zones[SUPPLIED])?.reclaim();
     else if (action < 98) reopen(a, z);
-    else burst(a, z);
+    else if (action < 99) burst(a, z);
+    else neighbours(a);
   },
 
   end(a) {
@@ -69,6 +74,8 @@ export const bulkTheme: Theme = {
   prepare(parent) {
     supply(parent);
     for (const zone of parent.zones) zone.reserve(0);
+    // Nobody's: for all that the ledger knows somebody may have freed them.
+    for (const [n, item] of leaveOrphans(parent, PLAIN, 2, false).entries()) parent.ledger.words[parent.ledger.at(PLAIN, n)] = -item;
   },
 
   settle(parent) {
@@ -100,6 +107,28 @@ function giveMany(a: Actor, z: number): void {
   a.ledger.giveMany(z, 1 + a.random(SLOTS), (items) => a.zones[z]?.freeBulk(a.random(2) === 0 ? items : Int32Array.from(items)));
 }
 
+/** As a slab gives them out, all places full, and back at once: sixteen neighbours go in one piece. */
+function neighbours(a: Actor): void {
+  const zone = a.zones[SMALL];
+  if (zone === undefined) return;
+  giveAll(a, SMALL);
+  zone.reclaim();
+  zone.prealloc(100);
+  // From now on there is a bucket of them.
+  const k = a.ledger.emptyPlace(SMALL, 0);
+  if (k >= 0 && a.ledger.take(SMALL, k, () => zone.tryAlloc()) !== 0)
+    a.ledger.give(SMALL, a.ledger.at(SMALL, k), (item) => zone.free(item));
+  for (let n = 0; n < 2; n++) {
+    a.ledger.takeMany(SMALL, SLOTS, (into) => {
+      const list = new Int32Array(into.length);
+      const got = zone.allocBulk(list);
+      for (const [at, item] of list.entries()) into[at] = item;
+      return got;
+    });
+    a.ledger.giveMany(SMALL, SLOTS, (items) => zone.freeBulk(Int32Array.from(items)));
+  }
+}
+
 function reserved(a: Actor, z: number): void {
   const k = a.ledger.emptyPlace(z, a.random(SLOTS));
   if (k >= 0) a.ledger.take(z, k, () => a.zones[z]?.allocReserved() ?? 0);
@@ -111,7 +140,7 @@ function refused(a: Actor, z: number): void {
   const { sure } = a.ledger.entries(z);
   if (zone === undefined) return;
   if (sure.length > 1) {
-    const wrong = ["ERR_UMA_DOUBLE_FREE", "ERR_UMA_ADDRESS", "ERR_UMA_WRONG_ZONE"];
+    const wrong = ["ERR_UMA_DOUBLE_FREE", "ERR_UMA_ADDRESS", "ERR_UMA_WRONG_ZONE", "ERR_UMA_ITEM_BUSY"];
     const first = sure[0] as number;
     const mail = Array.from({ length: MAIL }, (_, n) => a.ledger.mailAt(z, n)).filter((at) => (a.ledger.words[at] as number) > 0);
     const others = mail.map((at) => a.ledger.words[at] as number);
@@ -124,6 +153,7 @@ function refused(a: Actor, z: number): void {
       allowing(wrong, () => zone.freeBulk(Int32Array.of(first, 12)));
       // Others' items that are claimed and then are not freed.
       if (zone.plain) allowing(wrong, () => zone.freeBulk([...others, 12]));
+      if (z === PLAIN) for (const orphan of zone.ownedBy(ORPHAN)) allowing(wrong, () => zone.freeBulk([orphan, 12]));
     });
     for (const [n, at] of mail.entries()) a.ledger.words[at] = others[n] as number;
   }
