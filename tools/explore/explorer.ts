@@ -26,7 +26,7 @@
  *
  * *Deepening.* Where all schedules are too many for the time, those with at most 0, 1, 2, … preemptions are gone through, each
  * bound to its end, until the time is up; kills are never counted. What is claimed then is the last bound that came to its end. One that
- * kept no switch back has seen everything.
+ * kept no switch back has seen everything. Where two kills are too many even without preemptions, the same is done with one.
  */
 import { foldA, foldB, mixA, mixB } from "./hash.ts";
 import type { LocalNode } from "./local.ts";
@@ -95,8 +95,9 @@ const WARM_UP_SCHEDULES = 3000;
 
 /** In a chain of private steps one state in so many, less one, is compared with those of other chains. */
 const LANDMARKS = 15;
-/** Of the time, for a search without a bound, before bounds are gone through. */
+/** Of the time, for a search without a bound, before bounds are gone through; and of what is left, for the first bound with two kills. */
 const SHARE_OF_ALL = 0.3;
+const SHARE_OF_FIRST_BOUND = 0.6;
 
 const NOTHING: Exploration = {
   scenario: "",
@@ -241,23 +242,41 @@ export class Explorer {
     found.covered = this.bound;
   }
 
-  /** All schedules, for a share of the time; if that is not enough, bound after bound. */
+  /** All schedules, for a share of the time; if that is not enough, bound after bound; if not even the first ends, with a kill less. */
   private deepen(found: Found, untilAll: number, until: number): void {
     this.deadline = untilAll;
     if (performance.now() < untilAll && this.search(found) === null) return this.tellCut(found);
-    this.deadline = until;
+    const { machine } = this;
+    const most = machine.maxKills;
+    const now = performance.now();
+    this.deadline = most > 1 ? now + (until - now) * SHARE_OF_FIRST_BOUND : until;
+    for (;;) {
+      const cutBy = this.throughBounds(found, until);
+      if (cutBy === null) return;
+      if (found.covered !== null || machine.maxKills <= 1) break;
+      // Not even without preemptions.
+      machine.maxKills--;
+      this.deadline = until;
+    }
+    if (found.covered === null) found.bounds.push("time, before all without preemptions were seen");
+    else if (machine.maxKills < most) found.bounds.push(`with ${machine.maxKills} of ${most} kills, beyond that time`);
+  }
+
+  /** Bound after bound. @returns what cut the last one short; null when one has kept nothing back. */
+  private throughBounds(found: Found, until: number): string | null {
     for (this.bound = 0; ; this.bound++) {
       const cutBy = this.search(found);
-      if (cutBy === null) {
-        found.covered = this.bound;
-        found.bounds.length = 0;
-        this.tellCut(found);
-        if (!this.bitten) return;
-        found.bounds.push(`all of at most ${this.bound} preemptions`);
-        continue;
+      if (cutBy !== null) return cutBy;
+      this.deadline = until;
+      found.covered = this.bound;
+      found.bounds.length = 0;
+      this.tellCut(found);
+      if (!this.bitten) {
+        if (this.machine.maxKills === this.scenario.maxKills) return null;
+        found.bounds.push("all");
+        return "kills";
       }
-      if (found.covered === null) found.bounds.push(`${cutBy}, before all without preemptions were seen`);
-      return;
+      found.bounds.push(`all of at most ${this.bound} preemptions`);
     }
   }
 
@@ -460,7 +479,7 @@ export class Explorer {
 
   private listKills(): void {
     const { machine, choices } = this;
-    if (machine.kills >= this.scenario.maxKills) return;
+    if (machine.kills >= machine.maxKills) return;
     for (let w = 0; w < machine.count; w++)
       if (((machine.fresh >> w) & 1 || this.killAnywhere) && machine.mayBeKilled(w)) choices.push((w << 2) | KILL);
   }
@@ -505,7 +524,7 @@ export class Explorer {
       started |= bit;
       if (status[w] === RUNNING || status[w] === WAITING) alive |= bit;
     }
-    const mayStart = machine.kills < this.scenario.maxKills;
+    const mayStart = machine.kills < machine.maxKills;
     for (let w = 0; w < count; w++) {
       if (status[w] !== RUNNING) continue;
       const node = nodes[w] as LocalNode;

@@ -45,6 +45,8 @@ export class Machine {
   readonly order = new Int32Array(MAX_WORKERS);
   count = 0;
   kills = 0;
+  /** How many there may be: the scenario's number, or fewer. */
+  maxKills: number;
   last = -1;
   preemptions = 0;
   /** Time-outs that came while somebody could run. */
@@ -56,6 +58,7 @@ export class Machine {
 
   constructor(scenario: Scenario, options: { mergeFrames: boolean; onNode: (node: LocalNode) => void }) {
     this.scenario = scenario;
+    this.maxKills = scenario.maxKills;
     this.world = scenario.build();
     this.memory = new Memory(this.world.buffer);
     const initial = new SharedArrayBuffer(this.world.buffer.byteLength);
@@ -178,7 +181,7 @@ export class Machine {
   }
 
   mayBeKilled(worker: number): boolean {
-    if (this.kills >= this.scenario.maxKills || this.status[worker] === DEAD) return false;
+    if (this.kills >= this.maxKills || this.status[worker] === DEAD) return false;
     return this.scenario.mayKill?.((this.nodes[worker] as LocalNode).root.name) ?? true;
   }
 
