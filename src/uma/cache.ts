@@ -114,7 +114,7 @@ export function createCaches(
   gates: Gates,
   exchange: Exchange,
 ): Caches {
-  const { i32 } = floor.cells;
+  const { i32, u8 } = floor.cells;
   const { locks, patienceMs, me, slot } = floor;
   const { set, setByte, add, commit } = floor.journal;
   const { unlinkFull, linkFull, linkEmpty, unlinkEmpty } = depot;
@@ -338,8 +338,12 @@ export function createCaches(
   /** Puts an empty bucket in the alloc bucket's place, which becomes the spare or goes to the depot, or empties it. */
   function exchangeFull(z: ZoneHandle): boolean {
     const { line, zone } = z;
+    // Somebody may have made buckets larger since their size was looked at.
+    if (hasRoom(line, zone)) return true;
     if (exchange.giveFull(line, zone)) return true;
-    if (i32[line + LINE_SPARE] !== 0 && !gates.isGated(zone) && depotIsFull(zone, (i32[line + LINE_SP] & BUCKET_MASK) - BUCKET_EMPTY)) {
+    // A drain that met a lock out of reach may have left a spare without a bucket before it: then there is nothing to empty.
+    const isLoaded = i32[line + LINE_SP] !== NO_BUCKET && i32[line + LINE_SPARE] !== 0;
+    if (isLoaded && !gates.isGated(zone) && depotIsFull(zone, (i32[line + LINE_SP] & BUCKET_MASK) - BUCKET_EMPTY)) {
       emptyLoaded(z);
       return true;
     }
@@ -357,6 +361,11 @@ export function createCaches(
     set(line + LINE_SP, empty);
     commit();
     return true;
+  }
+
+  function hasRoom(line: number, zone: number): boolean {
+    const sp = i32[line + LINE_SP];
+    return sp !== NO_BUCKET && (sp & BUCKET_MASK) < BUCKET_EMPTY + i32[zone + ZONE_BUCKET_CAP];
   }
 
   /** Whether `count` more items would be too many for the depot: then they go back to their slabs. */
@@ -423,6 +432,8 @@ export function createCaches(
     if (!locks.acquire(keg + KEG_LOCK, patienceMs)) return BUSY;
     try {
       if (!slabs.holds(keg, z.tag, p)) return OK;
+      // Whoever took the zone apart meanwhile, in a hook of the item's own, has had it from us.
+      if (z.checks && (u8[slabs.markOf(p, z.shift)] & ~MARK_BUSY) !== slot) return OK;
       slabs.put(keg, p);
       if (z.checks) setByte(slabs.markOf(p, z.shift), MARK_FREE);
       add(zone + ZONE_ITEMS, -1);

@@ -131,6 +131,8 @@ export function createReclaim(core: Core, registry: Registry, closing: Closing, 
     const least = Math.max(i32[zone + ZONE_BUCKET_MIN], Math.min(startOf(zone, keg), i32[zone + ZONE_BUCKET_MAX]));
     if (cap <= least || !locks.acquire(keg + KEG_LOCK, patienceMs)) return;
     try {
+      // Somebody may have switched the caches off, or made buckets smaller, since.
+      if (i32[zone + ZONE_BUCKET_CAP] !== cap) return;
       set(zone + ZONE_BUCKET_CAP, half ? (cap + least) >>> 1 : cap - 1);
       commit();
     } finally {

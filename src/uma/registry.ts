@@ -12,6 +12,7 @@ import {
   KEG_HEADER_BYTES,
   KEG_HOOKS,
   KEG_IPERS,
+  KEG_LOCK,
   KEG_MOST_ZONES,
   KEG_PPERA,
   KEG_REFS,
@@ -253,7 +254,8 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
   /** Cache zones have a keg, too: for its lock, and so that nobody has to ask. It never has a slab. */
   function createKeg(d: ZoneDefinition, zone: number, tag: number): number {
     const keg = records.takeKeg();
-    i32.fill(0, keg + 1, keg + RECORD_WORDS);
+    // Not its lock: whoever looked at the zone that was here before may hold it still.
+    i32.fill(0, keg + KEG_LOCK + 1, keg + RECORD_WORDS);
     const g = geometryOf(d);
     i32[keg + KEG_TAG] = tag;
     i32[keg + KEG_FLAGS] = d.flags;

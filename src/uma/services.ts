@@ -67,16 +67,23 @@ export function createServices(core: Core, parts: ServiceParts): Services {
   function attend(z: Zone): void {
     // The reasons first, then TOP, which looks at them again: a call that comes in between is seen at the next free.
     const reasons = Atomics.exchange(i32, z.line + LINE_REASONS, 0);
-    caches.resetTop(z);
-    if ((reasons & REASON_DRAIN) !== 0) caches.drainLine(z.zone, z.keg, z.line, true);
-    if ((reasons & REASON_RECLAIM) !== 0) parts.reclaims.attend(z, "drain");
-    else if ((reasons & REASON_TRIM) !== 0) parts.reclaims.attend(z, "trim");
-    if (reasons !== 0) core.queue.pass(z.zone);
-    if ((reasons & REASON_ORPHANS) !== 0) parts.recovery.finishOrphans(z);
-    // The caller may have slept, and its zone be gone and this one have got its id and line.
-    if ((reasons & REASON_DYING) === 0 || i32[z.zone + ZONE_STATE] !== ZONE_STATE_DYING) return;
-    // If a lock is out of reach the call stands, and the next slow path tries again.
-    if (!parts.closing.close(z)) Atomics.or(i32, z.line + LINE_REASONS, REASON_DYING);
+    let left = reasons;
+    try {
+      caches.resetTop(z);
+      if ((reasons & REASON_DRAIN) !== 0) caches.drainLine(z.zone, z.keg, z.line, true);
+      left &= ~REASON_DRAIN;
+      if ((reasons & REASON_RECLAIM) !== 0) parts.reclaims.attend(z, "drain");
+      else if ((reasons & REASON_TRIM) !== 0) parts.reclaims.attend(z, "trim");
+      left &= ~(REASON_RECLAIM | REASON_TRIM);
+      if (reasons !== 0) core.queue.pass(z.zone);
+      if ((reasons & REASON_ORPHANS) !== 0) parts.recovery.finishOrphans(z);
+      left &= ~REASON_ORPHANS;
+      // The caller may have slept, and its zone be gone and this one have got its id and line. If a lock is out of reach the call stands.
+      if ((reasons & REASON_DYING) === 0 || i32[z.zone + ZONE_STATE] !== ZONE_STATE_DYING || parts.closing.close(z)) left = 0;
+    } finally {
+      // What an exception of a hook's has kept from being done is done by the next slow path.
+      if (left !== 0 && !z.closed) Atomics.or(i32, z.line + LINE_REASONS, left);
+    }
   }
 
   function shrinkCaches(z: Zone): void {

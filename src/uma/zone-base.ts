@@ -184,7 +184,7 @@ export function createZoneBase(core: Core, services: ZoneServices, slow: SlowPat
 
     reserve(count: number): void {
       enter(this);
-      services.features.reserves.reserve(this, count);
+      guarded(this, () => services.features.reserves.reserve(this, count));
     }
 
     allocReserved(arg?: unknown): number {
@@ -194,12 +194,12 @@ export function createZoneBase(core: Core, services: ZoneServices, slow: SlowPat
 
     reserveKva(count: number): boolean {
       enter(this);
-      return services.features.reserves.reserveKva(this, count);
+      return guarded(this, () => services.features.reserves.reserveKva(this, count));
     }
 
     prefill(count: number): void {
       enter(this);
-      services.features.reserves.prefill(this, count);
+      guarded(this, () => services.features.reserves.prefill(this, count));
     }
 
     reclaim(mode: ReclaimMode = "drain"): Reclaimed {

@@ -102,7 +102,7 @@ export const SB_BUCKET_END = 37;
 export const SB_POOL_PAGES = 38;
 /** When maintenance last ticked, and when low memory was last seen to: low 31 bits of the wall clock's milliseconds. By compare-exchange. */
 export const SB_TICK = 39;
-export const SB_RELIEF = 40;
+export const SB_RELIEF = 42;
 /** Record of the mappings (VMAP_…), word index; 0 = nothing has ever been mapped. Under the control lock. */
 export const SB_VMAP = 41;
 /** A cache line that is never anybody's: always empty, always full. Zones that were closed point to it. */

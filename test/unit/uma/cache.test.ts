@@ -1,5 +1,5 @@
-import { describe, expect, test } from "vitest";
-import { defineZone, type Uma, type Zone } from "../../../src/index.ts";
+import { describe, expect, test, vi } from "vitest";
+import { defineSecondary, defineZone, type Uma, type Zone } from "../../../src/index.ts";
 import {
   BUCKET_EMPTY,
   BUCKET_MASK,
@@ -404,4 +404,65 @@ describe("without memory for a bucket", () => {
     give(fill, filled);
     expectSound(uma);
   });
+});
+
+describe("a drain that a lock out of reach cuts short between two buckets of a line", () => {
+  test.each([
+    ["items larger than a page", defineZone("large", { size: 8192 })],
+    ["a depot with a bound", defineZone("few", { size: 64, bucket: CAP, maxCache: 2 * CAP })],
+  ])("leaves a line that frees go on with: %s", (_what, of) => {
+    const uma = makeUma();
+    const zone = uma.open(of);
+    const items = take(zone, 60);
+    const kept = items.splice(0, 5);
+    give(zone, items);
+    const { restore } = refuseLocks(uma.core.floor, 2);
+    expect(codeOf(() => zone.reclaim("drain"))).toBe("ERR_UMA_BUSY");
+    restore();
+    // One that went round in circles would ask for the lock for ever.
+    const asked = vi.spyOn(uma.core.floor.locks, "acquire");
+    give(zone, kept);
+    expect(asked.mock.calls.length).toBeLessThan(20);
+    expect(zone.stats().used).toBe(0);
+    expectSound(uma);
+  });
+});
+
+test("an item whose own dtor has had its zone closed and taken apart is not freed once more", async () => {
+  const uma = makeUma();
+  const other = await secondWorker(uma);
+  const primary = defineZone("primary", { size: 64, secondaries: true });
+  const p = uma.open(primary);
+  let meanwhile = (): void => undefined;
+  const s = uma.open(defineSecondary("secondary", primary, { dtor: () => meanwhile() }));
+  other.open(primary);
+  const theirs = other.open(defineSecondary("secondary", primary, { dtor() {} }));
+  const item = s.alloc();
+  meanwhile = () => {
+    meanwhile = () => undefined;
+    theirs.destroy({ force: true });
+    uma.poll();
+  };
+  s.free(item);
+  uma.poll();
+  uma.poll();
+  expect(s.closed).toBe(true);
+  p.free(p.alloc());
+  expectSound(uma);
+});
+
+test("a zone made on the record of one that somebody is still looking at leaves him the lock", () => {
+  const uma = makeUma();
+  const rival = rivalOf(uma);
+  const { i32 } = uma.core.floor.cells;
+  const old = uma.open(defineZone("old", { size: 64, bucket: 0 }));
+  const { keg } = old;
+  rival.locks.acquire(keg + KEG_LOCK, 0);
+  old.destroy();
+  const young = uma.open(defineZone("young", { size: 128 }));
+  expect(young.keg).toBe(keg);
+  expect(i32[keg + KEG_LOCK]).toBe(rival.me);
+  rival.locks.release();
+  young.free(young.alloc());
+  expectSound(uma);
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { defineZone, type Uma, UmaCorruptionError, type Zone, type ZoneDefinition, type ZoneOptions } from "../../../src/index.ts";
 import { KEG_IPERS } from "../../../src/backend/memory/layout.ts";
 import { codeOf, errorOf } from "../../fixtures/codes.ts";
-import { countsOf, expectSound, give, makeUma, take } from "../../fixtures/zones.ts";
+import { countsOf, expectSound, give, makeUma, secondWorker, take } from "../../fixtures/zones.ts";
 
 type Hook = "ctor" | "dtor" | "init" | "fini";
 
@@ -605,3 +605,27 @@ function causes(error: unknown): unknown[] {
   for (let at = error as { code?: string; cause?: unknown } | undefined; at !== undefined; at = at.cause as typeof at) chain.push(at.code);
   return chain;
 }
+
+test("a dtor that throws while this worker does what others have asked for keeps it from nothing but that moment", async () => {
+  const uma = makeUma();
+  const other = await secondWorker(uma);
+  let bad = true;
+  const of = (dtor: () => void) => defineZone("asked", { size: 64, smr: true, dtor });
+  const zone = uma.open(
+    of(() => {
+      if (!bad) return;
+      bad = false;
+      throw new Error("once");
+    }),
+  );
+  const theirs = other.open(of(() => undefined));
+  zone.freeSmr(zone.allocSmr());
+  theirs.reclaim("drain-cpu");
+  theirs.destroy();
+  expect(() => uma.poll()).toThrow(expect.objectContaining({ code: "ERR_UMA_HOOK" }));
+  expect(zone.closed).toBe(false);
+  uma.poll();
+  expect(zone.closed).toBe(true);
+  expect(uma.stats().zones).toEqual([]);
+  expectSound(uma);
+});

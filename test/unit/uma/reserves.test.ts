@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { Uma, type Zone, defineZone } from "../../../src/index.ts";
 import { hire } from "../../fixtures/crew.ts";
+import { expectSound, take } from "../../fixtures/zones.ts";
 import { ten } from "../../fixtures/feature-zones.ts";
 
 const MIB = 2 ** 20;
@@ -128,4 +129,28 @@ test("the prefilled items of a worker that is killed come back", async () => {
   await hand.kill();
   expect(takeAll(z).length).toBe(9);
   finish(uma);
+});
+
+test("a prefill that an exception cuts short, and whose undoing it cuts short too, hands nothing out twice", () => {
+  const uma = makeUma();
+  const zone = uma.open(defineZone("prefilled before", { size: 64, bucket: 4 }));
+  zone.prealloc(300);
+  zone.prefill(1);
+  const slabs = uma.core.slabs as { -readonly [K in keyof typeof uma.core.slabs]: (typeof uma.core.slabs)[K] };
+  const locks = uma.core.floor.locks as { -readonly [K in keyof typeof uma.core.floor.locks]: (typeof uma.core.floor.locks)[K] };
+  const { take: takeItems } = slabs;
+  const { release } = locks;
+  slabs.take = (...given) => {
+    takeItems(...given);
+    throw new RangeError("as if the stack were full");
+  };
+  locks.release = () => {
+    throw new RangeError("as if the stack were full");
+  };
+  expect(() => zone.prefill(5)).toThrow(RangeError);
+  Object.assign(slabs, { take: takeItems });
+  Object.assign(locks, { release });
+  const items = take(zone, 200);
+  expect(new Set(items).size).toBe(200);
+  expectSound(uma);
 });
