@@ -416,9 +416,9 @@ describe("a drain that a lock out of reach cuts short between two buckets of a l
     const items = take(zone, 60);
     const kept = items.splice(0, 5);
     give(zone, items);
-    const { restore } = refuseLocks(uma.core.floor, 2);
+    const refused = refuseLocks(uma.core.floor, 2);
     expect(codeOf(() => zone.reclaim("drain"))).toBe("ERR_UMA_BUSY");
-    restore();
+    refused.restore();
     // One that went round in circles would ask for the lock for ever.
     const asked = vi.spyOn(uma.core.floor.locks, "acquire");
     give(zone, kept);

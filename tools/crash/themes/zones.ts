@@ -139,6 +139,10 @@ function moody(a: Actor): void {
   const mood = MOODS.get(a.definitions[MOODY] as Library.ZoneDefinition);
   if (mood === undefined) return;
   mood.left = 3;
-  allowing(["ERR_UMA_HOOK"], () => a.zones[MOODY]?.prealloc(30));
-  mood.left = 0;
+  try {
+    allowing(["ERR_UMA_HOOK"], () => a.zones[MOODY]?.prealloc(30));
+  } finally {
+    // Also where a lock out of reach ends the step.
+    mood.left = 0;
+  }
 }
