@@ -12,7 +12,8 @@
  *   npm run crash -- --theme T --seed S [--peer] --repeat K,…    the kills that a failing one came after; it is printed how
  *   … --repeat K,… --times 100                 as often, each time in a new memory: with a peer no two turns are alike
  *
- * Each history (a theme and a seed) is first run to its end, counting how often it passes each point; then a victim with the same
+ * A full run first looks for histories: of several times as many seeds as it has room for it takes those that pass what no other passes.
+ * Each history (a theme and a seed) is run to its end, counting how often it passes each point; then a victim with the same
  * history is terminated at each point it passes, at several occurrences. Every fourth kill has its recoverer killed as well.
  * At the end the points are named at which nobody was killed, by the reasons in unreached.ts.
  * Exit code 1 if anything was lost, duplicated or stuck.
@@ -22,7 +23,7 @@ import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { CampaignOptions } from "./campaign.ts";
 import { parseKills } from "./plan.ts";
-import { type ShiftTally, repeat, watchShift, workShift } from "./shift.ts";
+import { type ShiftTally, repeat, scoutShift, watchShift, workShift } from "./shift.ts";
 import { THEMES, themeOf } from "./themes/index.ts";
 import { type CampaignTrees, buildCampaignTrees } from "./trees.ts";
 import { UNREACHED, reasonFor } from "./unreached.ts";
@@ -36,11 +37,14 @@ interface Job {
   /** Points at which others have killed by now. */
   readonly known?: readonly number[];
   readonly watch?: boolean;
+  readonly scout?: boolean;
 }
 
 /** A tally as it travels between processes. */
 interface Told extends Omit<ShiftTally, "reached"> {
   readonly theme: string;
+  readonly seed: number;
+  readonly peer: boolean;
   readonly reached: readonly number[];
 }
 
@@ -48,19 +52,30 @@ interface Told extends Omit<ShiftTally, "reached"> {
 const KILLS_A_HISTORY = 180;
 /** Histories that end before their point are not counted: that many more are planned. */
 const SPARE = 1.12;
+/** Histories that are looked at for each that is taken. */
+const SCOUTS = 4;
 const TELL_MS = 60_000;
 const MOST_BAD = 20;
+/** From so many kills on a run is a full one. */
+const FULL_KILLS = 5000;
 
 async function work(trees: CampaignTrees): Promise<void> {
   process.on("message", (job: Job | "over") => {
     if (job === "over") process.exit(0);
     void (async () => {
       const nothing = { kills: 0, recovererKills: 0, missed: 0, bad: [] };
-      const tally = job.watch === true ? { ...nothing, reached: await watchShift({ trees, ...job }) } : await workShift({ trees, ...job });
-      process.send?.({ ...tally, theme: job.theme, reached: [...tally.reached] } satisfies Told);
+      const tally =
+        job.scout === true
+          ? { ...nothing, reached: await scoutShift({ trees, ...job }) }
+          : job.watch === true
+            ? { ...nothing, reached: await watchShift({ trees, ...job }) }
+            : await workShift({ trees, ...job });
+      const { theme, seed, peer } = job;
+      process.send?.({ ...tally, theme, seed, peer, reached: [...tally.reached] } satisfies Told);
     })().catch((error: unknown) => {
       const bad = [`theme ${job.theme}, seed ${job.seed}: ${String((error as Error).stack)}`];
-      process.send?.({ theme: job.theme, kills: 0, recovererKills: 0, missed: 0, bad, reached: [] } satisfies Told);
+      const { theme, seed, peer } = job;
+      process.send?.({ theme, seed, peer, kills: 0, recovererKills: 0, missed: 0, bad, reached: [] } satisfies Told);
     });
   });
   process.send?.("ready");
@@ -113,19 +128,18 @@ async function main(): Promise<void> {
     watched === 0 ? job : { ...job, watch: true },
   );
   console.log(
-    `crash: ${trees.points.length} points; ${jobs.length} histories of ${themes.join(", ")} (seeds ${seed} … ${seed + jobs.length - 1}); ` +
+    `crash: ${trees.points.length} points; ${jobs.length} histories of ${themes.join(", ")} (seeds from ${seed} on); ` +
       `${watched === 0 ? `about ${kills} kills` : "watched"}, ${values.processes} processes, Node ${process.version}`,
   );
   const started = performance.now();
-  const tallies = await distribute(jobs, trees, Number(values.processes), started);
-  process.exit(
-    tell(
-      trees,
-      tallies,
-      values.unreached || watched > 0 || (kills >= 5000 && values.theme === undefined),
-      Math.round((performance.now() - started) / 1000),
-    ),
-  );
+  const isFull = kills >= FULL_KILLS && values.theme === undefined && watched === 0;
+  const scouts = isFull ? await distribute(scoutsOf(themes, seed, jobs.length, values.peer), trees, Number(values.processes), started) : [];
+  const chosen = isFull ? chooseFrom(scouts, jobs) : jobs;
+  const tallies = [
+    ...scouts.filter(({ bad }) => bad.length > 0).map((scout) => ({ ...scout, reached: [] })),
+    ...(await distribute(chosen, trees, Number(values.processes), started)),
+  ];
+  process.exit(tell(trees, tallies, values.unreached || watched > 0 || isFull, Math.round((performance.now() - started) / 1000)));
 }
 
 /** @returns the exit code: 1 as soon as something was wrong. */
@@ -139,6 +153,31 @@ async function repeatTimes(options: CampaignOptions, kills: string, times: numbe
   }
   console.log(times === 1 ? "nothing was wrong" : `nothing was wrong in ${times} repetitions`);
   return 0;
+}
+
+/** Histories to look at, without kills: as {@link jobsOf}, but several times as many. */
+function scoutsOf(themes: readonly string[], first: number, histories: number, peer: boolean): Job[] {
+  return jobsOf(themes, first, histories * SCOUTS * KILLS_A_HISTORY, peer).map((job) => ({ ...job, scout: true }));
+}
+
+/** As many histories of each theme, with and without company, as were planned: each time whichever passes most that none before it does. */
+function chooseFrom(scouts: readonly Told[], jobs: readonly Job[]): Job[] {
+  const kindOf = ({ theme, peer }: Pick<Job, "theme" | "peer">): string => `${theme}, ${peer ? "with" : "without"} company`;
+  const left = new Map<string, number>();
+  for (const job of jobs) left.set(kindOf(job), (left.get(kindOf(job)) ?? 0) + 1);
+  const covered = new Set<number>();
+  const gain = ({ reached }: Told): number => reached.filter((point) => !covered.has(point)).length;
+  const pool = scouts.filter(({ bad }) => bad.length === 0).sort((a, b) => a.seed - b.seed);
+  const chosen: Job[] = [];
+  for (const { kills } of jobs) {
+    const best = pool.filter((scout) => (left.get(kindOf(scout)) ?? 0) > 0).sort((a, b) => gain(b) - gain(a))[0];
+    if (best === undefined) break;
+    pool.splice(pool.indexOf(best), 1);
+    left.set(kindOf(best), (left.get(kindOf(best)) ?? 0) - 1);
+    for (const point of best.reached) covered.add(point);
+    chosen.push({ theme: best.theme, seed: best.seed, peer: best.peer, kills });
+  }
+  return chosen;
 }
 
 /** Gives each process a job as soon as it has done one. */

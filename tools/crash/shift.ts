@@ -79,6 +79,19 @@ export async function workShift(options: ShiftOptions): Promise<ShiftTally> {
   return tally;
 }
 
+/** Goes through a history once, without a kill or a recovery. @returns the points that it passes. */
+export async function scoutShift(options: ShiftOptions): Promise<ReadonlySet<number>> {
+  const crew = Campaign.crewFor(options);
+  const campaign = await Campaign.create(options, crew);
+  try {
+    const counts = await campaign.count();
+    return new Set([...counts.keys()].filter((point) => (counts[point] ?? 0) > 0));
+  } finally {
+    await crew.dismiss();
+    await campaign.close();
+  }
+}
+
 /** Watches a history and some of its recoveries, without a kill of a recoverer. @returns the points that were passed. */
 export async function watchShift(options: ShiftOptions): Promise<ReadonlySet<number>> {
   const crew = Campaign.crewFor(options);

@@ -59,7 +59,7 @@ export const bulkTheme: Theme = {
     else if (action < 78) allowing(SHORT, () => zone.prefill(a.random(9)));
     else if (action < 83) allowing(SHORT, () => zone.reserve(a.random(12)));
     else if (action < 86) reserved(a, z);
-    else if (action < 90) refused(a, z);
+    else if (action < 90) refused(a, a.random(3) === 0 ? PLAIN : z);
     else if (action < 92) kva(a);
     else if (action < 95) (a.random(2) === 0 ? zone : a.zones[SUPPLIED])?.reclaim();
     else if (action < 98) reopen(a, z);
