@@ -63,7 +63,11 @@ export class ArenaHandle implements Arena {
   porter: Porter | null = null;
   reclaim: (() => void) | null;
   readonly scratch: Request = emptyRequest();
-  /** What the last registered try read: the arena's sequence of wake-ups, and whether no free could help. */
+  /**
+   * What the last registered try came to: whether it has asked for a wake-up, the arena's sequence of wake-ups then (or as it stands
+   * now), and whether no free could help.
+   */
+  hasAsked = false;
   seenSeq = 0;
   hopeless = false;
   private readonly parts: HandleParts;

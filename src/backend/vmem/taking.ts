@@ -66,6 +66,7 @@ export function takeRegistered(h: ArenaHandle, request: Request, kind: number, m
 function takeLong(h: ArenaHandle, request: Request, kind: number, mayWait: boolean, first: number, register: boolean): number {
   const { backing } = h;
   let start = first;
+  let asked = false;
   if (start === NONE && h.lastFailure === "NOSPACE") {
     if (!mayWait) backing.hurry(1);
     try {
@@ -76,8 +77,13 @@ function takeLong(h: ArenaHandle, request: Request, kind: number, mayWait: boole
     if (start === NONE && register) {
       const { lastFailure } = h;
       start = tryTake(h, request, kind, mayWait, true);
+      asked = start === NONE && h.lastFailure === "NOSPACE";
       if (start === NONE) h.lastFailure = lastFailure;
     }
+  }
+  if (register) {
+    h.hasAsked = asked;
+    if (!asked) napUnasked(h);
   }
   if (start === BUSY) h.lastFailure = "BUSY";
   if (start < 0) h.count(ARENA_FAILS);
@@ -173,6 +179,12 @@ export function provide(h: ArenaHandle, want: number, mayWait: boolean): number 
   } finally {
     if (!mayWait) h.backing.hurry(-1);
   }
+}
+
+/** Nobody was asked for a wake-up: whoever waits all the same does so on the sequence as it stands, and nothing is known of its chances. */
+function napUnasked(h: ArenaHandle): void {
+  h.seenSeq = h.backing.engine().ground.cells.i32[h.backing.a + ARENA_WAIT_SEQ];
+  h.hopeless = false;
 }
 
 /** Under the lock: asks for a wake-up, and finds out whether any could help. */
