@@ -531,7 +531,10 @@ export const ARENA_WAITERS = 22;
 export const ARENA_WAIT_SEQ = 23;
 /** Pages that the arena took from itself for tags and hash tables. */
 export const ARENA_OWN = 26;
-/** Name of the worker that takes a dying arena apart. */
+/**
+ * Name of the worker that takes a dying arena apart. Set under the control lock while the arena lives yet: from then on none begins
+ * to import from it and no zone is made for its caches. An arena that is being made is dying until it lives, its maker's name here.
+ */
 export const ARENA_CLOSER = 27;
 /** Bit n: pieces of n quanta have been served by a quantum cache. */
 export const ARENA_QCACHE_SIZES = 28;

@@ -4,11 +4,8 @@
  */
 import type { Floor } from "../memory/floor.ts";
 import {
-  ARENA_CLOSER,
-  ARENA_NEXT,
   ARENA_SPAN_FIRST,
   ARENA_STATE,
-  ARENA_STATE_DYING,
   ARENA_STATE_LIVE,
   MARK_ORPHAN,
   SPAN_ARENA,
@@ -48,8 +45,6 @@ export interface ArenaRecovery {
 /** What recovery needs of those who know all handles. */
 export interface RecoveryServices {
   readonly at: (a: number) => ArenaHandle;
-  /** Ends an arena that has been taken apart. @throws UmaError ERR_VMEM_BUSY. */
-  retire(a: number): void;
   /** Runs `work` without looking for frames to complete meanwhile. */
   quietly<T>(work: () => T): T;
 }
@@ -103,21 +98,25 @@ export function createArenaRecovery(floor: Floor, records: ArenaRecords, engine:
 
   function recover(name: number): ArenaLeftover[] | null {
     const left: ArenaLeftover[] = [];
-    let next = 0;
-    for (let a = records.first(); a !== 0; a = next) {
-      next = i32[a + ARENA_NEXT];
-      if (i32[a + ARENA_STATE] === ARENA_STATE_DYING && i32[a + ARENA_CLOSER] === name) {
-        try {
-          dismantle(at(a));
-          services.retire(a);
-        } catch {
-          return null;
-        }
-        continue;
-      }
-      if (!sweep(a, name, left)) return null;
+    // A list of its own: whoever ends an arena meanwhile takes its record to the free ones, and a walk along with it.
+    const found = records.collect(name);
+    if (found === null) return null;
+    for (const { a, ends } of found) {
+      if (ends ? !finish(a, name) : !sweep(a, name, left)) return null;
     }
     return left;
+  }
+
+  /** Takes apart what the dead worker was taking apart. @returns false when a lock was out of reach. */
+  function finish(a: number, name: number): boolean {
+    const handle = at(a);
+    try {
+      dismantle(handle, name);
+      handle.backing.end(name);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** Finds what the dead worker had allocated without the lock, and makes it nobody's under it, one by one. */

@@ -87,7 +87,7 @@ export function stir(h: ArenaHandle): void {
   if (!backing.enter(true)) return;
   let wake = false;
   try {
-    wake = callWaiters(h);
+    if (backing.isAlive()) wake = callWaiters(h);
     backing.commit();
   } finally {
     backing.leave();

@@ -70,6 +70,8 @@ export class ArenaHandle implements Arena {
   hasAsked = false;
   seenSeq = 0;
   hopeless = false;
+  /** What an ending found to leak that could not be finished: the next call goes on with it. */
+  ending: ArenaLeaks | null = null;
   private readonly parts: HandleParts;
 
   constructor(backing: Backing, parts: HandleParts) {
@@ -214,6 +216,7 @@ export class ArenaHandle implements Arena {
   }
 
   setImport(options: ImportOptions): void {
+    this.checkAlive();
     if (this.number(ARENA_TOTAL) !== 0) {
       throw new UmaError("ERR_UMA_TOO_LATE", `setImport of arena "${this.name}": it has spans already`, { zone: this.name });
     }
@@ -224,6 +227,7 @@ export class ArenaHandle implements Arena {
   }
 
   setLimit(limit: number): void {
+    this.checkAlive();
     this.store(ARENA_LIMIT, checkCount("limit", limit, this.name));
   }
 

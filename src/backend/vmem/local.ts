@@ -196,6 +196,7 @@ function createBacking(quantum: number, qcacheMax: number, arena: () => Arena): 
 
   return {
     a: A,
+    serial: 0,
     owner: 0,
     memory: null,
     guarded: false,
@@ -215,12 +216,17 @@ function createBacking(quantum: number, qcacheMax: number, arena: () => Arena): 
     // Nobody else could free while this thread sleeps.
     sleep: () => false,
     sleepAsync,
-    beginEnd: () => true,
+    claim: () => (alive ? ((children.get(arena())?.size ?? 0) > 0 ? "children" : "claimed") : "ended"),
+    unclaim: () => undefined,
+    beginEnd: (mayEnd) => {
+      mayEnd();
+      return true;
+    },
+    isEnding: () => alive,
     end: () => {
       alive = false;
       adopt(arena(), null);
     },
-    hasChildren: () => (children.get(arena())?.size ?? 0) > 0,
   };
 }
 

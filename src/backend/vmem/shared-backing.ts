@@ -26,7 +26,7 @@ import {
   SPAN_START,
   TAG_PAGE_HEADER_WORDS,
 } from "../memory/layout.ts";
-import { type Backing, NOT_PROVIDED, PROVIDED, PROVIDE_BUSY } from "./backing.ts";
+import { type Backing, type Claim, NOT_PROVIDED, PROVIDED, PROVIDE_BUSY } from "./backing.ts";
 import { type Engine, WANTS_TABLE } from "./engine.ts";
 import { HEAP_BUSY, type Heap, NO_PAGES } from "./heap.ts";
 
@@ -34,17 +34,17 @@ import { HEAP_BUSY, type Heap, NO_PAGES } from "./heap.ts";
 export interface ArenaServices {
   /** Completes what this worker had to leave. */
   finishFrames(): void;
-  hasChildren(a: number): boolean;
-  /** Puts the record back among the free ones. */
-  retire(a: number): void;
+  claim(a: number, serial: number): Claim;
+  /** Puts the record of the arena `serial` back among the free ones, that worker `closer` has taken apart. */
+  retire(a: number, serial: number, closer: number): void;
 }
 
-export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a: number, services: ArenaServices): Backing {
+/** @param serial - of the arena that the record at word `a` is: the backing is of no other that the record may come to be. */
+export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a: number, serial: number, services: ArenaServices): Backing {
   const { i32, f64, canWait, buffer } = floor.cells;
   const { locks, intents, journal, patienceMs } = floor;
   const { set, add, commit } = journal;
   const LOCK = a + ARENA_LOCK;
-  const serial = i32[a + ARENA_SERIAL];
   const isHeap = a === heap.arena;
   const canWaitAsync = isShared(buffer) && typeof Atomics.waitAsync === "function";
   /** Sleepers of this thread: what waitAsync cannot do everywhere, a wake by this thread can. */
@@ -87,7 +87,9 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
     }
     let linked = true;
     try {
-      if (table < 0) addTags(page);
+      // An arena that has ended meanwhile gets nothing: its tags are its closer's, or the next arena's.
+      if (!isAlive()) linked = false;
+      else if (table < 0) addTags(page);
       else if (engine.segments.hash.missingTable(a) === table) engine.segments.hash.linkTable(a, table, page >>> 2);
       else linked = false;
       if (linked) {
@@ -98,7 +100,7 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
     } finally {
       locks.release();
     }
-    // Somebody else was faster with the same table.
+    // Not linked: somebody else was faster with the same table, or the caller will see that the arena has ended.
     if (linked) intents.pop(frame);
     else giveBackPages(page, frame);
     return PROVIDED;
@@ -166,10 +168,20 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
     return { done, cancel: () => cancel() };
   }
 
-  function beginEnd(): boolean {
+  function unclaim(): void {
+    // While this thread's name is here, the record can become nobody else's.
+    if (isAlive() && i32[a + ARENA_CLOSER] === floor.me) i32[a + ARENA_CLOSER] = 0;
+  }
+
+  function isEnding(closer: number): boolean {
+    const by = closer === 0 ? floor.me : closer;
+    return i32[a + ARENA_STATE] === ARENA_STATE_DYING && i32[a + ARENA_SERIAL] === serial && i32[a + ARENA_CLOSER] === by;
+  }
+
+  function beginEnd(mayEnd: () => void): boolean {
     if (!locks.acquire(LOCK, patienceMs)) return false;
     try {
-      set(a + ARENA_CLOSER, floor.me);
+      mayEnd();
       set(a + ARENA_STATE, ARENA_STATE_DYING);
       commit();
       return true;
@@ -180,6 +192,7 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
 
   return {
     a,
+    serial,
     owner: floor.me,
     memory: floor,
     guarded: isHeap,
@@ -196,8 +209,10 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
     wake,
     sleep,
     sleepAsync,
+    claim: () => services.claim(a, serial),
+    unclaim,
     beginEnd,
-    end: () => services.retire(a),
-    hasChildren: () => services.hasChildren(a),
+    isEnding,
+    end: (closer) => services.retire(a, serial, closer === 0 ? floor.me : closer),
   };
 }

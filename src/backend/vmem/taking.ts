@@ -272,10 +272,11 @@ function landAndTake(h: ArenaHandle, porter: Porter, span: SpanInHand, r: Reques
     let ended: UmaError | null = null;
     try {
       const engine = backing.engine();
-      want = engine.wants(a, backing.commit);
-      if (!backing.isAlive()) {
+      const alive = backing.isAlive();
+      // The tags of an arena that has ended are another's.
+      want = alive ? engine.wants(a, backing.commit) : WANTS_NOTHING;
+      if (!alive) {
         ended = destroyed(h);
-        want = WANTS_NOTHING;
       } else if (want !== WANTS_TAGS || engine.segments.hasTags(a, 4)) {
         const after = engine.spans.placeFor(a, span.start, span.size);
         overlaps = after === OVERLAPS;
