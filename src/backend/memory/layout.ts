@@ -239,7 +239,10 @@ export const INTENT_SPAN = 4;
 /** The arena that imports or releases; its source (word index of an arena, −1 = functions of the user's, −2 = which were called). */
 export const SPAN_ARENA: number = INTENT_KEG;
 export const SPAN_SOURCE: number = INTENT_FLAGS;
-/** 1 while the span is in hand: set and cleared by the arenas' transactions. */
+/**
+ * While the span is in hand, the serial of the arena that it goes home to (the heap's: −1): the source, or for a span from functions of
+ * the user's the arena that imports. Set and cleared by the arenas' transactions. A record may be another arena's by then.
+ */
 export const SPAN_HELD: number = INTENT_HEADER;
 /** Numbers. */
 export const SPAN_START: number = INTENT_EXTENT;

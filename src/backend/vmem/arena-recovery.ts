@@ -24,7 +24,7 @@ import { type Engine, WANTS_TAGS } from "./engine.ts";
 import { giveSpan } from "./giving.ts";
 import type { ArenaHandle } from "./handle.ts";
 import { walkedOf } from "./looking.ts";
-import { SOURCE_RELEASED, SOURCE_USER } from "./shared-porter.ts";
+import { SOURCE_USER } from "./shared-porter.ts";
 import { OVERLAPS } from "./spans.ts";
 import { createWalker } from "./walk.ts";
 
@@ -66,21 +66,24 @@ export function createArenaRecovery(floor: Floor, records: ArenaRecords, engine:
     const size = f64[(frame + SPAN_SIZE) >> 1];
     const source = i32[frame + SPAN_SOURCE];
     if (source > 0) return giveSpan(at(source), start, size, frame);
-    const a = i32[frame + SPAN_ARENA];
     // A user's span: back into the arena, whose threads have the functions. If its release was called, it is gone.
-    if (source === SOURCE_RELEASED || source !== SOURCE_USER || i32[a + ARENA_STATE] !== ARENA_STATE_LIVE) {
-      i32[frame + SPAN_HELD] = 0;
-      return true;
-    }
-    return putBack(a, start, size, frame);
+    if (source === SOURCE_USER) return putBack(i32[frame + SPAN_ARENA], start, size, frame);
+    i32[frame + SPAN_HELD] = 0;
+    return true;
   }
 
+  /** If the arena has ended, nobody here has the functions that it came from: it is lost to them, as if they had been killed with it. */
   function putBack(a: number, start: number, size: number, frame: number): boolean {
     const { backing } = at(a);
     for (;;) {
       if (!backing.enter(true)) return false;
       let want: number;
       try {
+        if (!backing.isAlive() || !backing.isHomeOf(frame)) {
+          set(frame + SPAN_HELD, 0);
+          commit();
+          return true;
+        }
         want = engine.wants(a, commit);
         if (want !== WANTS_TAGS) {
           const after = engine.spans.placeFor(a, start, size);

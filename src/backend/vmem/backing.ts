@@ -49,6 +49,8 @@ export interface Backing {
   readonly a: number;
   /** Tells the arena from others that its record was before, or will be. */
   readonly serial: number;
+  /** What a frame says of a span that goes home to this arena. */
+  readonly home: number;
   /** Whose the segments are that this thread takes; 0 = nobody's in particular. */
   readonly owner: number;
   /** The memory that the arena's tags lie in; null = a local arena. */
@@ -68,9 +70,11 @@ export interface Backing {
   isAlive(): boolean;
   /** Provides what {@link Engine.wants} said. Called with no lock held. */
   provide(want: number, mayWait: boolean): number;
-  /** Part of a transaction: [start, start + size) is in the hands that `frame` stands for; is no more. */
+  /** Part of a transaction: [start, start + size) is in the hands that `frame` stands for, and goes home to this arena; is no more. */
   hold(frame: number, start: number, size: number): void;
   unhold(frame: number): void;
+  /** Whether what `frame` holds goes home to this arena. */
+  isHomeOf(frame: number): boolean;
   /** Wakes those who wait for a free. Called with no lock held. */
   wake(): void;
   /** Sleeps until a free or `ms` have passed; `seq` is what WAIT_SEQ was when nothing was found. @returns false: this thread cannot. */

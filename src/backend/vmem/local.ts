@@ -197,11 +197,13 @@ function createBacking(quantum: number, qcacheMax: number, arena: () => Arena): 
   return {
     a: A,
     serial: 0,
+    home: 0,
     owner: 0,
     memory: null,
     guarded: false,
     hold: () => undefined,
     unhold: () => undefined,
+    isHomeOf: () => true,
     engine: () => engine,
     begin: undo,
     hurry: () => undefined,

@@ -30,6 +30,9 @@ import { type Backing, type Claim, NOT_PROVIDED, PROVIDED, PROVIDE_BUSY } from "
 import { type Engine, WANTS_TABLE } from "./engine.ts";
 import { HEAP_BUSY, type Heap, NO_PAGES } from "./heap.ts";
 
+/** SPAN_HELD of what goes home to the heap, which has no serial. */
+const HEAP_HOME = -1;
+
 /** What the backing asks of those who know all arenas. */
 export interface ArenaServices {
   /** Completes what this worker had to leave. */
@@ -46,6 +49,7 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
   const { set, add, commit } = journal;
   const LOCK = a + ARENA_LOCK;
   const isHeap = a === heap.arena;
+  const home = isHeap ? HEAP_HOME : serial;
   const canWaitAsync = isShared(buffer) && typeof Atomics.waitAsync === "function";
   /** Sleepers of this thread: what waitAsync cannot do everywhere, a wake by this thread can. */
   const sleepers = new Set<() => void>();
@@ -131,11 +135,15 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
   function hold(frame: number, start: number, size: number): void {
     f64[(frame + SPAN_START) >> 1] = start;
     f64[(frame + SPAN_SIZE) >> 1] = size;
-    set(frame + SPAN_HELD, 1);
+    set(frame + SPAN_HELD, home);
   }
 
   function unhold(frame: number): void {
     set(frame + SPAN_HELD, 0);
+  }
+
+  function isHomeOf(frame: number): boolean {
+    return i32[frame + SPAN_HELD] === home;
   }
 
   function wake(): void {
@@ -193,6 +201,7 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
   return {
     a,
     serial,
+    home,
     owner: floor.me,
     memory: floor,
     guarded: isHeap,
@@ -206,6 +215,7 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
     provide,
     hold,
     unhold,
+    isHomeOf,
     wake,
     sleep,
     sleepAsync,
