@@ -20,6 +20,7 @@ import { codeOf } from "../../fixtures/codes.ts";
 import { rivalOf, whileHeld } from "../../fixtures/floors.ts";
 import { randomFrom, seedFor } from "../../fixtures/seeds.ts";
 import { startWorker } from "../../fixtures/workers.ts";
+import { secondWorker } from "../../fixtures/zones.ts";
 
 const MIB = 2 ** 20;
 
@@ -354,6 +355,20 @@ describe("quantum caches and other workers", () => {
     expect(uma.verify().problems).toEqual([]);
     // The record and its tags stay for the next arena, pools and zone records for theirs.
     expect(uma.core.heap.counts().inUse - inUse).toBeLessThan(12);
+  });
+
+  test("a piece of an arena that was destroyed is no leftover, least of all of one made anew under its name", async () => {
+    using uma = makeUma();
+    const options = { qcacheMax: 4, span: { start: 0, size: 4096 } };
+    const first = uma.arenas.create("a", options);
+    const dead = await secondWorker(uma);
+    const piece = dead.arenas.open("a").alloc(2);
+    first.destroy({ force: true });
+    const second = uma.arenas.create("a", options);
+    const mine = Array.from({ length: 128 }, () => second.alloc(2));
+    expect(mine).toContain(piece);
+    expect(uma.reap(dead.slot)).toMatchObject({ done: true, arenas: [], zones: [] });
+    expect(uma.verify().problems).toEqual([]);
   });
 
   test.each([false, true])("a worker that dies while its run is on the way loses nothing (run taken: %s)", (taken) => {
