@@ -4,6 +4,7 @@
  */
 import type { Floor } from "../memory/floor.ts";
 import {
+  ARENA_FIRST,
   ARENA_SPAN_FIRST,
   ARENA_STATE,
   ARENA_STATE_LIVE,
@@ -13,9 +14,14 @@ import {
   SPAN_SIZE,
   SPAN_SOURCE,
   SPAN_START,
+  TAG_KIND,
+  TAG_NEXT,
   TAG_OWNER,
-  TAG_SEGMENT_FREE,
+  TAG_SEGMENT_BUSY,
+  TAG_SEGMENT_CACHE,
+  TAG_SIZE,
   TAG_SPAN_IMPORTED,
+  TAG_START,
 } from "../memory/layout.ts";
 import type { ArenaRecords } from "./arena-records.ts";
 import { PROVIDED } from "./backing.ts";
@@ -23,10 +29,11 @@ import { dismantle } from "./ending.ts";
 import { type Engine, WANTS_TAGS } from "./engine.ts";
 import { giveSpan } from "./giving.ts";
 import type { ArenaHandle } from "./handle.ts";
-import { walkedOf } from "./looking.ts";
 import { SOURCE_USER } from "./shared-porter.ts";
 import { OVERLAPS } from "./spans.ts";
-import { createWalker } from "./walk.ts";
+
+/** Allocated segments that a sweep looks at before it lets the lock go for once. */
+const PIECE = 4096;
 
 /** What a dead worker had allocated in an arena: kept, and nobody's now. */
 export interface ArenaLeftover {
@@ -122,30 +129,44 @@ export function createArenaRecovery(floor: Floor, records: ArenaRecords, engine:
     }
   }
 
-  /** Finds what the dead worker had allocated without the lock, and makes it nobody's under it, one by one. */
+  /**
+   * Makes what the dead worker had allocated nobody's, under the lock: without it, a free that is undone later would hide a segment.
+   * The lock is let go every PIECE segments; what stood there then has been seen, and is gone on from by its start.
+   */
   function sweep(a: number, name: number, left: ArenaLeftover[]): boolean {
     if (i32[a + ARENA_SPAN_FIRST] === 0 || i32[a + ARENA_STATE] !== ARENA_STATE_LIVE) return true;
-    const handle = at(a);
-    const { backing } = handle;
-    // The lock once: whoever died in the middle of a change, and is not recovered yet, must be so first.
-    if (!backing.enter(true)) return false;
-    backing.leave();
-    const walker = createWalker(walkedOf(handle), 0);
-    while (walker.next()) {
-      if (walker.found.kind === TAG_SEGMENT_FREE || walker.found.owner !== name) continue;
-      const { start } = walker.found;
+    const { backing } = at(a);
+    let seen = -1;
+    for (let piece = PIECE; ; ) {
       if (!backing.enter(true)) return false;
       try {
-        const tag = engine.segments.lookup(a, start);
-        if (tag === 0 || i32[tag + TAG_OWNER] !== name) continue;
-        set(tag + TAG_OWNER, MARK_ORPHAN);
-        commit();
-        left.push({ arena: records.nameAt(a), start, size: walker.found.size });
+        if (!backing.isAlive()) return true;
+        const last = seen < 0 ? 0 : engine.segments.lookup(a, seen);
+        // Freed meanwhile: from the beginning, and further this time.
+        if (seen >= 0 && last === 0) piece *= 2;
+        seen = sweepPiece(a, name, left, last === 0 ? i32[a + ARENA_FIRST] : i32[last + TAG_NEXT], piece);
       } finally {
         backing.leave();
       }
+      if (seen < 0) return true;
     }
-    return !walker.hasGaps();
+  }
+
+  /** @returns start of the last of `count` allocated segments from `from` on; −1 when there are no more. */
+  function sweepPiece(a: number, name: number, left: ArenaLeftover[], from: number, count: number): number {
+    let n = 0;
+    for (let tag = from; tag !== 0; tag = i32[tag + TAG_NEXT]) {
+      const kind = i32[tag + TAG_KIND];
+      if (kind < TAG_SEGMENT_BUSY || kind > TAG_SEGMENT_CACHE) continue;
+      const start = f64[(tag + TAG_START) >> 1];
+      if (i32[tag + TAG_OWNER] === name) {
+        set(tag + TAG_OWNER, MARK_ORPHAN);
+        commit();
+        left.push({ arena: records.nameAt(a), start, size: f64[(tag + TAG_SIZE) >> 1] });
+      }
+      if (++n === count) return start;
+    }
+    return -1;
   }
 
   return { finishFrame, recover };

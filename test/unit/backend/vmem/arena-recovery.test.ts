@@ -97,3 +97,48 @@ test("a span that comes from an arena that has ended since is given to none that
   expect(next.map((arena) => arena.size("alloc"))).toEqual([100, 100]);
   expect(uma.verify().problems).toEqual([]);
 });
+
+test("what a dead worker had and another that died was just freeing is reported: its free is undone", async () => {
+  using uma = makeUma();
+  const arena = create(uma, "ids");
+  const first = await secondWorker(uma);
+  const second = await secondWorker(uma);
+  const start = open(first, "ids").alloc(7);
+  const theirs = open(second, "ids");
+  theirs.backing.leave = () => undefined;
+  (theirs.backing as { commit: () => void }).commit = () => {
+    throw new Error("killed");
+  };
+  // As soon as the recovery has let the lock go, the other dies in the middle of its free.
+  const leave = arena.backing.leave.bind(arena.backing);
+  vi.spyOn(arena.backing, "leave").mockImplementationOnce(() => {
+    leave();
+    expect(() => theirs.free(start, 7)).toThrow(/killed|not allocated/);
+  });
+  const reports = [uma.reap(first.slot), uma.reap(second.slot)];
+  expect(reports.map((report) => report?.done)).toEqual([true, true]);
+  expect(reports.flatMap((report) => report?.arenas)).toEqual([{ arena: "ids", start, size: 7 }]);
+  expect(arena.size("alloc")).toBe(7);
+});
+
+test("an arena of many segments is swept in pieces, whatever is freed between them", async () => {
+  using uma = Uma.create({ bytes: 8 * MIB, workers: 8, patience: 0 });
+  const arena = create(uma, "ids", { span: { start: 0, size: 20_000 } });
+  const dead = await secondWorker(uma);
+  const theirs = open(dead, "ids");
+  for (let n = 0; n < 10_000; n++) theirs.alloc(1, { policy: "first" });
+  const enter = vi.spyOn(arena.backing, "enter");
+  const leave = arena.backing.leave.bind(arena.backing);
+  let last = 4095;
+  vi.spyOn(arena.backing, "leave").mockImplementation(() => {
+    leave();
+    // The very segment at which it stands.
+    if (enter.mock.calls.length === 1 && last >= 0) arena.free(last, 1);
+    last = -1;
+  });
+  const report = uma.reap(dead.slot);
+  expect(report?.done).toBe(true);
+  expect(report?.arenas.map(({ start }) => start)).toEqual(Array.from({ length: 10_000 }, (_, n) => n));
+  expect(enter.mock.calls.length).toBeGreaterThan(2);
+  expect(uma.verify().problems).toEqual([]);
+});
