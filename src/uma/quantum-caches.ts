@@ -13,6 +13,7 @@
  */
 import { UmaCorruptionError, UmaError } from "../backend/memory/errors.ts";
 import {
+  ARENA_CLOSER,
   ARENA_QCACHE_SIZES,
   ARENA_SERIAL,
   ARENA_STATE,
@@ -37,7 +38,7 @@ import {
   TAG_SHADOW,
 } from "../backend/memory/layout.ts";
 import { runQuanta } from "../backend/supplier/run-pages.ts";
-import { notAllocated } from "../backend/vmem/complaints.ts";
+import { notAllocated, stillEnding } from "../backend/vmem/complaints.ts";
 import { stir } from "../backend/vmem/giving.ts";
 import type { ArenaHandle } from "../backend/vmem/handle.ts";
 import type { QuantumCache } from "../backend/vmem/quantum-cache.ts";
@@ -105,6 +106,8 @@ export function createQuantumCaches(core: Core, registry: Registry): (arena: Are
     /** Frees that came while an import function of the user's ran: done later. */
     private readonly late: { zone: Zone; item: number }[] = [];
     private frees = 0;
+    /** Whether the last zone that could not be opened is none that there is. */
+    private refused = false;
     /** What a drain that found nothing has left. */
     private vain = Number.NaN;
 
@@ -282,12 +285,25 @@ export function createQuantumCaches(core: Core, registry: Registry): (arena: Are
     }
 
     close(): void {
-      for (const { zone } of this.all()) zone.destroy({ force: true });
+      const sizes = i32[this.a + ARENA_QCACHE_SIZES];
+      for (let n = 1; n <= this.most; n++) {
+        if (((sizes >>> n) & 1) === 0) continue;
+        const known = this.shelves[n] ?? null;
+        // A zone that is there must be had: nobody else would ever end it.
+        const shelf = known !== null && !known.zone.closed ? known : this.openShelf(n, true);
+        if (shelf === null && !this.refused) throw stillEnding(this.arena);
+        if (shelf !== null && !shelf.zone.closed) destroyZone(shelf.zone, this.arena);
+      }
       this.shelves.fill(null);
     }
 
     private isAlive(): boolean {
       return i32[this.a + ARENA_STATE] === ARENA_STATE_LIVE && i32[this.a + ARENA_SERIAL] === this.serial;
+    }
+
+    private mayMakeZones(): boolean {
+      this.refused = !this.isAlive() || i32[this.a + ARENA_CLOSER] !== 0;
+      return !this.refused;
     }
 
     /** All sizes that any thread has used. */
@@ -302,14 +318,20 @@ export function createQuantumCaches(core: Core, registry: Registry): (arena: Are
       return shelves;
     }
 
-    /** @returns null when there is no memory for another zone, or a lock was out of reach. */
+    /**
+     * The bit comes before the zone, and no zone comes once a worker means to end the arena (both under the control lock): whoever
+     * ends it finds all zones that there are by the bits.
+     * @returns null when there is no memory for another zone, a lock was out of reach, or the arena is ending (then `refused` is true).
+     */
     private openShelf(n: number, mayWait: boolean): Shelf | null {
       const { a, arena } = this;
       const { pieces, bytes } = planOf(n, runQuanta(arena.quantum));
+      this.refused = false;
+      Atomics.or(i32, a + ARENA_QCACHE_SIZES, 1 << n);
       if (!mayWait) locks.hurry++;
       let zone: Zone;
       try {
-        zone = registry.open(this.definition(n, bytes));
+        zone = registry.open(this.definition(n, bytes), () => this.mayMakeZones());
       } catch (thrown) {
         if (thrown instanceof UmaError && !(thrown instanceof UmaCorruptionError)) return null;
         throw thrown;
@@ -320,7 +342,6 @@ export function createQuantumCaches(core: Core, registry: Registry): (arena: Are
       i32[zone.keg + KEG_ARENA] = a;
       i32[zone.keg + KEG_ARENA_SERIAL] = this.serial;
       i32[zone.keg + KEG_PIECE] = n;
-      Atomics.or(i32, a + ARENA_QCACHE_SIZES, 1 << n);
       if (i32[zone.keg + KEG_IPERS] !== pieces || i32[zone.keg + KEG_PPERA] !== 1) {
         throw new UmaError("ERR_UMA_INTERNAL", `a page of zone "${zone.name}" has not ${pieces} items`, { zone: zone.name });
       }
@@ -337,6 +358,16 @@ export function createQuantumCaches(core: Core, registry: Registry): (arena: Are
     }
   }
 
+  /** @throws UmaError ERR_VMEM_BUSY. */
+  function destroyZone(zone: Zone, arena: ArenaHandle): void {
+    try {
+      zone.destroy({ force: true });
+    } catch (thrown) {
+      if (zone.closed) return;
+      throw thrown instanceof UmaError && thrown.code === "ERR_UMA_BUSY" ? stillEnding(arena) : thrown;
+    }
+  }
+
   /** Gives back what this thread and the depot have, asks the others. @returns slabs that went; 0 when a lock was out of reach. */
   function reclaim(zone: Zone): number {
     // Slabs that could not be given back stand in frames until a lock is to be had again; there is no room for many.
@@ -349,5 +380,5 @@ export function createQuantumCaches(core: Core, registry: Registry): (arena: Are
     }
   }
 
-  return (arena) => new ZoneCache(arena, arena.backing.a, i32[arena.backing.a + ARENA_SERIAL]);
+  return (arena) => new ZoneCache(arena, arena.backing.a, arena.backing.serial);
 }

@@ -366,7 +366,10 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     if ((i32[zone + ZONE_FLAGS] & FLAG_FREE_ON_DEATH) === 0) {
       if (Atomics.compareExchange(u8, mark, value, MARK_ORPHAN) !== value) return;
       // It stands for a piece of an arena.
-      if (stands && report !== null) report.arenas.push(core.runs.pieceOf(keg, item));
+      if (stands && report !== null) {
+        const piece = core.runs.pieceOf(keg, item);
+        if (piece !== null) report.arenas.push(piece);
+      }
       if (left === null) return;
       left.kept++;
       if (left.items.length < LISTED_ITEMS) left.items.push(item);

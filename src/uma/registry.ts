@@ -81,7 +81,10 @@ import { type SlabGeometry, layOutSlab } from "./slab-geometry.ts";
 import type { Zone, ZoneFactory, ZonePlace } from "./zone.ts";
 
 export interface Registry {
-  open(definition: ZoneDefinition): Zone;
+  /**
+   * @param mayMake - asked, under the control lock too, before a zone that does not exist is made; false: it is refused with ERR_UMA_BUSY.
+   */
+  open(definition: ZoneDefinition, mayMake?: () => boolean): Zone;
   /** Record of zone `id`, 0 = none. */
   recordOf(id: number): number;
   /** Highest id that a zone ever had. */
@@ -111,7 +114,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
     return ((i32[ofSlot + SLOT_OPEN + (id >>> 5)] >>> (id & 31)) & 1) === 1;
   }
 
-  function open(definition: ZoneDefinition): Zone {
+  function open(definition: ZoneDefinition, mayMake?: () => boolean): Zone {
     checkDefinition(definition);
     const name = encoder.encode(definition.name);
     for (;;) {
@@ -125,9 +128,10 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
           return known;
         }
       }
+      if (id === 0 && mayMake?.() === false) throw noRoom(definition.name, BUSY);
       const provided = records.provide(id > 0 ? id : freeId(definition.name));
       if (provided !== OK) throw noRoom(definition.name, provided);
-      const opened = openProvided(definition, name, primary);
+      const opened = openProvided(definition, name, primary, mayMake);
       if (opened !== null) return opened;
     }
   }
@@ -159,13 +163,14 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
   }
 
   /** @returns null when what was provided is not enough any more. */
-  function openProvided(definition: ZoneDefinition, name: Uint8Array, primary: Zone | null): Zone | null {
+  function openProvided(definition: ZoneDefinition, name: Uint8Array, primary: Zone | null, mayMake?: () => boolean): Zone | null {
     if (!locks.acquire(records.lock, patienceMs)) throw noRoom(definition.name, BUSY);
     let zone: number;
     let id: number;
     try {
       id = find(name);
       if (id === 0) {
+        if (mayMake?.() === false) throw noRoom(definition.name, BUSY);
         id = freeId(definition.name);
         if (!records.provided(id)) return null;
         // The primary may have been destroyed since it was opened.

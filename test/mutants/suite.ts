@@ -384,7 +384,7 @@ const slow: readonly Mutant[] = [
   {
     name: "a span on its way is in nobody's name",
     file: "src/backend/vmem/shared-backing.ts",
-    find: "set(frame + SPAN_HELD, 1);",
+    find: "set(frame + SPAN_HELD, home);",
     replace: "",
     expectCaughtBy: imports.name,
   },

@@ -239,7 +239,10 @@ export const INTENT_SPAN = 4;
 /** The arena that imports or releases; its source (word index of an arena, −1 = functions of the user's, −2 = which were called). */
 export const SPAN_ARENA: number = INTENT_KEG;
 export const SPAN_SOURCE: number = INTENT_FLAGS;
-/** 1 while the span is in hand: set and cleared by the arenas' transactions. */
+/**
+ * While the span is in hand, the serial of the arena that it goes home to (the heap's: −1): the source, or for a span from functions of
+ * the user's the arena that imports. Set and cleared by the arenas' transactions. A record may be another arena's by then.
+ */
 export const SPAN_HELD: number = INTENT_HEADER;
 /** Numbers. */
 export const SPAN_START: number = INTENT_EXTENT;
@@ -531,7 +534,10 @@ export const ARENA_WAITERS = 22;
 export const ARENA_WAIT_SEQ = 23;
 /** Pages that the arena took from itself for tags and hash tables. */
 export const ARENA_OWN = 26;
-/** Name of the worker that takes a dying arena apart. */
+/**
+ * Name of the worker that takes a dying arena apart. Set under the control lock while the arena lives yet: from then on none begins
+ * to import from it and no zone is made for its caches. An arena that is being made is dying until it lives, its maker's name here.
+ */
 export const ARENA_CLOSER = 27;
 /** Bit n: pieces of n quanta have been served by a quantum cache. */
 export const ARENA_QCACHE_SIZES = 28;

@@ -35,8 +35,8 @@ export interface RunPages {
   supplierFor(arena: ArenaHandle): PageSupplier;
   /** Gives back the run that the page in the frame stands for, if it does. @returns false when a lock was out of reach. */
   giveRun(frame: number): boolean;
-  /** The piece that an item of the keg stands for. */
-  pieceOf(keg: number, item: number): ArenaLeftover;
+  /** The piece that an item of the keg stands for; null when its arena has ended: the record may be another's. */
+  pieceOf(keg: number, item: number): ArenaLeftover | null;
 }
 
 export function createRunPages(floor: Floor, heap: Heap, arenas: ArenaSystem, freePages: PageSupplier["free"]): RunPages {
@@ -82,8 +82,9 @@ export function createRunPages(floor: Floor, heap: Heap, arenas: ArenaSystem, fr
     return beside(() => giveShadow(arena, runQuanta(arena.quantum) * arena.quantum, page));
   }
 
-  function pieceOf(keg: number, item: number): ArenaLeftover {
+  function pieceOf(keg: number, item: number): ArenaLeftover | null {
     const arena = arenas.at(i32[keg + KEG_ARENA]);
+    if (arena.backing.serial !== i32[keg + KEG_ARENA_SERIAL] || arena.isDestroyed()) return null;
     const size = i32[keg + KEG_PIECE] * arena.quantum;
     const piece = (item % PAGE_BYTES) / i32[keg + KEG_RSIZE];
     return { arena: arena.name, start: f64[(item - (item % PAGE_BYTES)) >> 3] + piece * size, size };

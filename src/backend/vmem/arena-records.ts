@@ -3,6 +3,10 @@
  *
  * A record is a page: control block, first hash table, first tags. Records stand in a list, under the control lock; a record is
  * filled in while nobody knows it and enters the list in one transaction, and one that has ended keeps its tags for the next arena.
+ *
+ * An arena's tags are written under its own lock, by whoever has seen there that it lives; and once it is dying, by the worker that
+ * ends it. So a record that is filled in again under the control lock meets no late one. It lives only after that transaction is
+ * final, by one store: whoever takes from it takes from what nobody undoes.
  */
 import { UmaError, optionError } from "../memory/errors.ts";
 import type { Floor } from "../memory/floor.ts";
@@ -28,6 +32,7 @@ import {
   ARENA_SOURCE,
   ARENA_SOURCE_USER,
   ARENA_STATE,
+  ARENA_STATE_DYING,
   ARENA_STATE_FREE,
   ARENA_STATE_LIVE,
   ARENA_TAG_END,
@@ -41,6 +46,8 @@ import {
   TAG_SPAN,
 } from "../memory/layout.ts";
 import type { ArenaOptions, ImportOptions } from "./arena.ts";
+import type { Claim } from "./backing.ts";
+import { destroyed } from "./complaints.ts";
 import type { Engine } from "./engine.ts";
 import type { ArenaHandle } from "./handle.ts";
 import { HASH_FIRST } from "./hash.ts";
@@ -61,29 +68,40 @@ const NUMBERS_END = 70;
 export interface ArenaRecords {
   /** The arenas there are, as a list through ARENA_NEXT. */
   first(): number;
+  /**
+   * The arenas there are, for the recovery of worker `name`, and whether it was taking them apart; one that it only meant to end is
+   * anybody's to end again. null = a lock was out of reach.
+   */
+  collect(name: number): { readonly a: number; readonly ends: boolean }[] | null;
   nameAt(a: number): string;
   /** A name as records hold it. @throws UmaError ERR_UMA_OPTION. */
   encode(name: string): Uint8Array;
-  /** The live arena of that name; 0 = none. */
+  /** The live arena of that name; 0 = none, or others were ending arenas meanwhile (see `seek`). */
   find(name: Uint8Array): number;
+  /** As `find`, under the control lock; BUSY_RECORD. */
+  seek(name: Uint8Array): number;
   /** @throws UmaError ERR_VMEM_MISMATCH when the arena was made with other options. */
   agree(a: number, name: string, options: ArenaOptions, checked: Checked): void;
   /** What a record says of where an arena with these options imports from. */
   sourceWord(options: ImportOptions): number;
+  /** Has the arena `serial` at word `a` import as the options say. @throws UmaError ERR_VMEM_DESTROYED. @returns false when a lock was out of reach. */
+  rewire(a: number, serial: number, options: ImportOptions): boolean;
   /**
    * Fills in a record and enters it in the list.
    * @param frame - intent frame with a page for it, unless one is free.
+   * @throws UmaError ERR_VMEM_DESTROYED when the arena that it is to import from has ended.
    * @returns it; 0 = try again; BUSY_RECORD.
    */
   enter(bytes: Uint8Array, options: ArenaOptions, checked: Checked, frame: number): number;
-  readonly hasChildren: (a: number) => boolean;
-  /** Puts the record of an arena that has ended among the free ones. @returns false when a lock was out of reach. */
-  retire(a: number): boolean;
+  /** Puts this worker's name to the arena `serial` at word `a`, as the one that is to end it. */
+  readonly claim: (a: number, serial: number) => Claim;
+  /** Puts the record of the arena `serial` that worker `closer` has taken apart among the free ones. @returns false when a lock was out of reach. */
+  retire(a: number, serial: number, closer: number): boolean;
 }
 
 export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): ArenaRecords {
   const { i32, u8, f64, base: sb } = floor.cells;
-  const { locks, patienceMs } = floor;
+  const { locks, patienceMs, me } = floor;
   const { set, commit } = floor.journal;
   const CONTROL = sb + SB_CONTROL_LOCK;
   const encoder = new TextEncoder();
@@ -91,6 +109,22 @@ export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): Ar
 
   function first(): number {
     return i32[sb + SB_ARENAS];
+  }
+
+  function collect(name: number): { a: number; ends: boolean }[] | null {
+    if (!locks.acquire(CONTROL, patienceMs)) return null;
+    try {
+      const found: { a: number; ends: boolean }[] = [];
+      for (let a = first(); a !== 0; a = i32[a + ARENA_NEXT]) {
+        const ends = i32[a + ARENA_CLOSER] === name;
+        const lives = i32[a + ARENA_STATE] === ARENA_STATE_LIVE;
+        if (ends && lives) i32[a + ARENA_CLOSER] = 0;
+        found.push({ a, ends: ends && !lives });
+      }
+      return found;
+    } finally {
+      locks.release();
+    }
   }
 
   function nameAt(a: number): string {
@@ -112,6 +146,15 @@ export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): Ar
       if (i32[a + ARENA_STATE] === ARENA_STATE_LIVE && hasName(a, name)) return a;
     }
     return 0;
+  }
+
+  function seek(name: Uint8Array): number {
+    if (!locks.acquire(CONTROL, patienceMs)) return BUSY_RECORD;
+    try {
+      return find(name);
+    } finally {
+      locks.release();
+    }
   }
 
   function hasName(a: number, name: Uint8Array): boolean {
@@ -140,10 +183,29 @@ export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): Ar
     return options.source === undefined ? 0 : (options.source as ArenaHandle).backing.a;
   }
 
+  /** Under the control lock: whoever means to end the source does so under it. */
+  function checkSource(options: ImportOptions): void {
+    if (options.import !== undefined || options.source === undefined) return;
+    const { backing } = options.source as ArenaHandle;
+    if (!backing.isAlive() || i32[backing.a + ARENA_CLOSER] !== 0) throw destroyed(options.source);
+  }
+
+  function rewire(a: number, serial: number, options: ImportOptions): boolean {
+    if (!locks.acquire(CONTROL, patienceMs)) return false;
+    try {
+      checkSource(options);
+      if (i32[a + ARENA_SERIAL] === serial && i32[a + ARENA_STATE] === ARENA_STATE_LIVE) i32[a + ARENA_SOURCE] = sourceWord(options);
+      return true;
+    } finally {
+      locks.release();
+    }
+  }
+
   function enter(bytes: Uint8Array, options: ArenaOptions, checked: Checked, frame: number): number {
     if (!locks.acquire(CONTROL, patienceMs)) return BUSY_RECORD;
     try {
       if (find(bytes) !== 0) return 0;
+      checkSource(options);
       let a = i32[sb + SB_ARENA_FREE];
       if (a !== 0) {
         set(sb + SB_ARENA_FREE, i32[a + ARENA_NEXT]);
@@ -159,12 +221,13 @@ export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): Ar
         i32[a + ARENA_OWN] = 1;
         set(frame + INTENT_EXTENT, 0);
       }
+      // Used up, even if all this is undone.
       const serial = i32[sb + SB_ARENA_SERIAL] + 1;
-      set(sb + SB_ARENA_SERIAL, serial);
+      i32[sb + SB_ARENA_SERIAL] = serial;
       i32[a + ARENA_FLAGS] = checked.identifiers ? ARENA_IDENTIFIERS : 0;
       i32[a + ARENA_SERIAL] = serial;
       i32[a + ARENA_SOURCE] = sourceWord(options);
-      i32[a + ARENA_CLOSER] = 0;
+      i32[a + ARENA_CLOSER] = me;
       i32[a + ARENA_QCACHE_SIZES] = 0;
       f64.fill(0, (a + ARENA_QUANTUM) >> 1, (a + NUMBERS_END) >> 1);
       f64[(a + ARENA_QUANTUM) >> 1] = checked.quantum;
@@ -176,8 +239,10 @@ export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): Ar
       if (options.span !== undefined) engine.spans.insert(a, 0, options.span.start, options.span.size, TAG_SPAN);
       set(a + ARENA_NEXT, first());
       set(sb + SB_ARENAS, a);
-      set(a + ARENA_STATE, ARENA_STATE_LIVE);
+      set(a + ARENA_STATE, ARENA_STATE_DYING);
       commit();
+      i32[a + ARENA_STATE] = ARENA_STATE_LIVE;
+      i32[a + ARENA_CLOSER] = 0;
       return a;
     } finally {
       locks.release();
@@ -191,9 +256,23 @@ export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): Ar
     return a === heap.arena;
   }
 
-  function retire(a: number): boolean {
+  function claim(a: number, serial: number): Claim {
+    if (!locks.acquire(CONTROL, patienceMs)) return "busy";
+    try {
+      if (i32[a + ARENA_SERIAL] !== serial || i32[a + ARENA_STATE] !== ARENA_STATE_LIVE) return "ended";
+      if (i32[a + ARENA_CLOSER] !== 0 && i32[a + ARENA_CLOSER] !== me) return "busy";
+      if (hasChildren(a)) return "children";
+      i32[a + ARENA_CLOSER] = me;
+      return "claimed";
+    } finally {
+      locks.release();
+    }
+  }
+
+  function retire(a: number, serial: number, closer: number): boolean {
     if (!locks.acquire(CONTROL, patienceMs)) return false;
     try {
+      if (i32[a + ARENA_SERIAL] !== serial || i32[a + ARENA_STATE] !== ARENA_STATE_DYING || i32[a + ARENA_CLOSER] !== closer) return true;
       let link = sb + SB_ARENAS;
       while (i32[link] !== a && i32[link] !== 0) link = i32[link] + ARENA_NEXT;
       if (i32[link] === 0) return true;
@@ -209,5 +288,5 @@ export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): Ar
     }
   }
 
-  return { first, nameAt, encode, find, agree, sourceWord, enter, hasChildren, retire };
+  return { first, collect, nameAt, encode, find, seek, agree, sourceWord, rewire, enter, claim, retire };
 }

@@ -4,11 +4,9 @@
  */
 import type { Floor } from "../memory/floor.ts";
 import {
-  ARENA_CLOSER,
-  ARENA_NEXT,
+  ARENA_FIRST,
   ARENA_SPAN_FIRST,
   ARENA_STATE,
-  ARENA_STATE_DYING,
   ARENA_STATE_LIVE,
   MARK_ORPHAN,
   SPAN_ARENA,
@@ -16,9 +14,14 @@ import {
   SPAN_SIZE,
   SPAN_SOURCE,
   SPAN_START,
+  TAG_KIND,
+  TAG_NEXT,
   TAG_OWNER,
-  TAG_SEGMENT_FREE,
+  TAG_SEGMENT_BUSY,
+  TAG_SEGMENT_CACHE,
+  TAG_SIZE,
   TAG_SPAN_IMPORTED,
+  TAG_START,
 } from "../memory/layout.ts";
 import type { ArenaRecords } from "./arena-records.ts";
 import { PROVIDED } from "./backing.ts";
@@ -26,10 +29,11 @@ import { dismantle } from "./ending.ts";
 import { type Engine, WANTS_TAGS } from "./engine.ts";
 import { giveSpan } from "./giving.ts";
 import type { ArenaHandle } from "./handle.ts";
-import { walkedOf } from "./looking.ts";
-import { SOURCE_RELEASED, SOURCE_USER } from "./shared-porter.ts";
+import { SOURCE_USER } from "./shared-porter.ts";
 import { OVERLAPS } from "./spans.ts";
-import { createWalker } from "./walk.ts";
+
+/** Allocated segments that a sweep looks at before it lets the lock go for once. */
+const PIECE = 4096;
 
 /** What a dead worker had allocated in an arena: kept, and nobody's now. */
 export interface ArenaLeftover {
@@ -48,8 +52,6 @@ export interface ArenaRecovery {
 /** What recovery needs of those who know all handles. */
 export interface RecoveryServices {
   readonly at: (a: number) => ArenaHandle;
-  /** Ends an arena that has been taken apart. @throws UmaError ERR_VMEM_BUSY. */
-  retire(a: number): void;
   /** Runs `work` without looking for frames to complete meanwhile. */
   quietly<T>(work: () => T): T;
 }
@@ -71,21 +73,24 @@ export function createArenaRecovery(floor: Floor, records: ArenaRecords, engine:
     const size = f64[(frame + SPAN_SIZE) >> 1];
     const source = i32[frame + SPAN_SOURCE];
     if (source > 0) return giveSpan(at(source), start, size, frame);
-    const a = i32[frame + SPAN_ARENA];
     // A user's span: back into the arena, whose threads have the functions. If its release was called, it is gone.
-    if (source === SOURCE_RELEASED || source !== SOURCE_USER || i32[a + ARENA_STATE] !== ARENA_STATE_LIVE) {
-      i32[frame + SPAN_HELD] = 0;
-      return true;
-    }
-    return putBack(a, start, size, frame);
+    if (source === SOURCE_USER) return putBack(i32[frame + SPAN_ARENA], start, size, frame);
+    i32[frame + SPAN_HELD] = 0;
+    return true;
   }
 
+  /** If the arena has ended, nobody here has the functions that it came from: it is lost to them, as if they had been killed with it. */
   function putBack(a: number, start: number, size: number, frame: number): boolean {
     const { backing } = at(a);
     for (;;) {
       if (!backing.enter(true)) return false;
       let want: number;
       try {
+        if (!backing.isAlive() || !backing.isHomeOf(frame)) {
+          set(frame + SPAN_HELD, 0);
+          commit();
+          return true;
+        }
         want = engine.wants(a, commit);
         if (want !== WANTS_TAGS) {
           const after = engine.spans.placeFor(a, start, size);
@@ -103,47 +108,65 @@ export function createArenaRecovery(floor: Floor, records: ArenaRecords, engine:
 
   function recover(name: number): ArenaLeftover[] | null {
     const left: ArenaLeftover[] = [];
-    let next = 0;
-    for (let a = records.first(); a !== 0; a = next) {
-      next = i32[a + ARENA_NEXT];
-      if (i32[a + ARENA_STATE] === ARENA_STATE_DYING && i32[a + ARENA_CLOSER] === name) {
-        try {
-          dismantle(at(a));
-          services.retire(a);
-        } catch {
-          return null;
-        }
-        continue;
-      }
-      if (!sweep(a, name, left)) return null;
+    // A list of its own: whoever ends an arena meanwhile takes its record to the free ones, and a walk along with it.
+    const found = records.collect(name);
+    if (found === null) return null;
+    for (const { a, ends } of found) {
+      if (ends ? !finish(a, name) : !sweep(a, name, left)) return null;
     }
     return left;
   }
 
-  /** Finds what the dead worker had allocated without the lock, and makes it nobody's under it, one by one. */
+  /** Takes apart what the dead worker was taking apart. @returns false when a lock was out of reach. */
+  function finish(a: number, name: number): boolean {
+    const handle = at(a);
+    try {
+      dismantle(handle, name);
+      handle.backing.end(name);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /**
+   * Makes what the dead worker had allocated nobody's, under the lock: without it, a free that is undone later would hide a segment.
+   * The lock is let go every PIECE segments; what stood there then has been seen, and is gone on from by its start.
+   */
   function sweep(a: number, name: number, left: ArenaLeftover[]): boolean {
     if (i32[a + ARENA_SPAN_FIRST] === 0 || i32[a + ARENA_STATE] !== ARENA_STATE_LIVE) return true;
-    const handle = at(a);
-    const { backing } = handle;
-    // The lock once: whoever died in the middle of a change, and is not recovered yet, must be so first.
-    if (!backing.enter(true)) return false;
-    backing.leave();
-    const walker = createWalker(walkedOf(handle), 0);
-    while (walker.next()) {
-      if (walker.found.kind === TAG_SEGMENT_FREE || walker.found.owner !== name) continue;
-      const { start } = walker.found;
+    const { backing } = at(a);
+    let seen = -1;
+    for (let piece = PIECE; ; ) {
       if (!backing.enter(true)) return false;
       try {
-        const tag = engine.segments.lookup(a, start);
-        if (tag === 0 || i32[tag + TAG_OWNER] !== name) continue;
-        set(tag + TAG_OWNER, MARK_ORPHAN);
-        commit();
-        left.push({ arena: records.nameAt(a), start, size: walker.found.size });
+        if (!backing.isAlive()) return true;
+        const last = seen < 0 ? 0 : engine.segments.lookup(a, seen);
+        // Freed meanwhile: from the beginning, and further this time.
+        if (seen >= 0 && last === 0) piece *= 2;
+        seen = sweepPiece(a, name, left, last === 0 ? i32[a + ARENA_FIRST] : i32[last + TAG_NEXT], piece);
       } finally {
         backing.leave();
       }
+      if (seen < 0) return true;
     }
-    return !walker.hasGaps();
+  }
+
+  /** @returns start of the last of `count` allocated segments from `from` on; −1 when there are no more. */
+  function sweepPiece(a: number, name: number, left: ArenaLeftover[], from: number, count: number): number {
+    let n = 0;
+    for (let tag = from; tag !== 0; tag = i32[tag + TAG_NEXT]) {
+      const kind = i32[tag + TAG_KIND];
+      if (kind < TAG_SEGMENT_BUSY || kind > TAG_SEGMENT_CACHE) continue;
+      const start = f64[(tag + TAG_START) >> 1];
+      if (i32[tag + TAG_OWNER] === name) {
+        set(tag + TAG_OWNER, MARK_ORPHAN);
+        commit();
+        left.push({ arena: records.nameAt(a), start, size: f64[(tag + TAG_SIZE) >> 1] });
+      }
+      if (++n === count) return start;
+    }
+    return -1;
   }
 
   return { finishFrame, recover };

@@ -21,6 +21,7 @@ import {
   ARENA_SOURCE,
   ARENA_SPAN_FIRST,
   ARENA_STATE,
+  ARENA_STATE_FREE,
   ARENA_STATE_LIVE,
   INTENT_EXTENT,
   INTENT_PAGE,
@@ -38,6 +39,7 @@ import type { Arena, ArenaOptions, ImportOptions } from "./arena.ts";
 import { BUSY_RECORD, type Checked, createArenaRecords } from "./arena-records.ts";
 import { type ArenaRecovery, createArenaRecovery } from "./arena-recovery.ts";
 import type { Porter } from "./backing.ts";
+import { destroyed, stillEnding } from "./complaints.ts";
 import { createEngine } from "./engine.ts";
 import { ArenaHandle } from "./handle.ts";
 import { HEAP_BUSY, type Heap, NO_PAGES } from "./heap.ts";
@@ -89,7 +91,7 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
   const hooks: ArenaSystem["hooks"] = { finishFrames: () => undefined, quantumCache: null };
   const reserved = new Set<string>();
   let finishing = false;
-  const recovery = createArenaRecovery(floor, records, engine, { at, retire, quietly });
+  const recovery = createArenaRecovery(floor, records, engine, { at, quietly });
 
   /** Completing a frame uses arenas, which look for frames to complete. */
   function quietly<T>(work: () => T): T {
@@ -165,6 +167,7 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
     if (source !== undefined && (!(source instanceof ArenaHandle) || source.backing.memory !== floor)) {
       throw optionError("source", source, "an arena of the same memory, as this thread has it open", name);
     }
+    if (source !== undefined && !source.backing.isAlive()) throw destroyed(source);
     checkImport(name, checked.identifiers, options);
     if (span !== undefined) {
       const { start, size } = span;
@@ -188,15 +191,20 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
   }
 
   function open(name: string, functions: ArenaFunctions = {}): Arena {
-    const a = records.find(records.encode(name));
+    const bytes = records.encode(name);
+    // A look without the lock can be led astray by an arena that ends meanwhile.
+    const a = records.find(bytes) || records.seek(bytes);
+    if (a === BUSY_RECORD) throw busy(name);
     if (a === 0) throw new UmaError("ERR_VMEM_NO_ARENA", `the memory has no arena "${String(name)}"`, { zone: String(name) });
     return handleFor(a, functions);
   }
 
   /** The one handle that this thread has of an arena; functions that come later are taken in. */
   function handleFor(a: number, functions: ArenaFunctions): ArenaHandle {
+    // First the serial, then all else: if the record is another's when all is read, the handle is a dead one, and not kept.
+    const serial = i32[a + ARENA_SERIAL];
     const known = handles.get(a);
-    if (known !== undefined && known.serial === i32[a + ARENA_SERIAL]) {
+    if (known !== undefined && known.serial === serial) {
       if (functions.import !== undefined) known.handle.wire(functions);
       if (functions.reclaim !== undefined) known.handle.setReclaim(functions.reclaim);
       return known.handle;
@@ -209,20 +217,17 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
       ...(functions.reclaim === undefined ? {} : { reclaim: functions.reclaim }),
       ...(source > 0 ? { source: at(source) } : {}),
     };
-    const handle = new ArenaHandle(
-      createSharedBacking(floor, heap, engine, a, { finishFrames, hasChildren: records.hasChildren, retire }),
-      {
-        name: records.nameAt(a),
-        // The heap's handle is made before the heap is.
-        quantum: a === heap.arena ? PAGE_BYTES : f64[(a + ARENA_QUANTUM) >> 1],
-        identifiers: (i32[a + ARENA_FLAGS] & ARENA_IDENTIFIERS) !== 0,
-        qcacheMax: f64[(a + ARENA_QCACHE_MAX) >> 1],
-        options,
-        porterFor,
-      },
-    );
+    const handle = new ArenaHandle(createSharedBacking(floor, heap, engine, a, serial, { finishFrames, claim: records.claim, retire }), {
+      name: records.nameAt(a),
+      // The heap's handle is made before the heap is.
+      quantum: a === heap.arena ? PAGE_BYTES : f64[(a + ARENA_QUANTUM) >> 1],
+      identifiers: (i32[a + ARENA_FLAGS] & ARENA_IDENTIFIERS) !== 0,
+      qcacheMax: f64[(a + ARENA_QCACHE_MAX) >> 1],
+      options,
+      porterFor,
+    });
     handle.wire(options);
-    handles.set(a, { serial: i32[a + ARENA_SERIAL], handle });
+    if (i32[a + ARENA_SERIAL] === serial && i32[a + ARENA_STATE] !== ARENA_STATE_FREE) handles.set(a, { serial, handle });
     if (handle.qcacheMax > 0 && hooks.quantumCache !== null) handle.cache = hooks.quantumCache(handle);
     return handle;
   }
@@ -239,17 +244,18 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
     }
     // The record says where an arena imports from; a thread that opens it without functions must not change that.
     const word = records.sourceWord(options);
-    if (handle.backing.isAlive() && i32[handle.backing.a + ARENA_SOURCE] !== word && word !== 0)
-      i32[handle.backing.a + ARENA_SOURCE] = word;
+    if (handle.backing.isAlive() && i32[handle.backing.a + ARENA_SOURCE] !== word && word !== 0) {
+      if (!records.rewire(handle.backing.a, handle.backing.serial, options)) throw busy(handle.name);
+    }
     if (options.import !== undefined) {
       return createUserPorter(floor, handle, options.import, options.release, options.importAligned === true);
     }
     return source === undefined ? null : createArenaPorter(floor, handle, source as ArenaHandle);
   }
 
-  function retire(a: number): void {
-    if (!records.retire(a)) throw busy(records.nameAt(a));
-    handles.delete(a);
+  function retire(a: number, serial: number, closer: number): void {
+    if (!records.retire(a, serial, closer)) throw stillEnding({ name: records.nameAt(a) });
+    if (handles.get(a)?.serial === serial) handles.delete(a);
   }
 
   function list(): string[] {

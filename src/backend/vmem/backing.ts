@@ -36,6 +36,9 @@ export interface Porter {
   giveBack(span: SpanInHand): void;
 }
 
+/** How claiming an arena went, to end it: {@link Backing.claim}. */
+export type Claim = "claimed" | "children" | "busy" | "ended";
+
 /** How providing tags or a table went. */
 export const PROVIDED = 0;
 export const NOT_PROVIDED = 1;
@@ -44,6 +47,10 @@ export const PROVIDE_BUSY = 2;
 export interface Backing {
   /** Word index of the arena's control block. */
   readonly a: number;
+  /** Tells the arena from others that its record was before, or will be. */
+  readonly serial: number;
+  /** What a frame says of a span that goes home to this arena. */
+  readonly home: number;
   /** Whose the segments are that this thread takes; 0 = nobody's in particular. */
   readonly owner: number;
   /** The memory that the arena's tags lie in; null = a local arena. */
@@ -63,19 +70,29 @@ export interface Backing {
   isAlive(): boolean;
   /** Provides what {@link Engine.wants} said. Called with no lock held. */
   provide(want: number, mayWait: boolean): number;
-  /** Part of a transaction: [start, start + size) is in the hands that `frame` stands for; is no more. */
+  /** Part of a transaction: [start, start + size) is in the hands that `frame` stands for, and goes home to this arena; is no more. */
   hold(frame: number, start: number, size: number): void;
   unhold(frame: number): void;
+  /** Whether what `frame` holds goes home to this arena. */
+  isHomeOf(frame: number): boolean;
   /** Wakes those who wait for a free. Called with no lock held. */
   wake(): void;
   /** Sleeps until a free or `ms` have passed; `seq` is what WAIT_SEQ was when nothing was found. @returns false: this thread cannot. */
   sleep(seq: number, ms: number): boolean;
   /** As `sleep`, without blocking; resolves early when woken. `cancel` ends it. */
   sleepAsync(seq: number, ms: number): { readonly done: Promise<void>; readonly cancel: () => void };
-  /** The arena is about to end: from now on others find it destroyed. @returns false when its lock could not be had. */
-  beginEnd(): boolean;
-  /** The arena has ended: its record may be used again. */
-  end(): void;
-  /** Whether arenas import from this one. */
-  hasChildren(): boolean;
+  /** This thread means to end the arena: no other can, and none begins to import from it. "children": arenas import from it. */
+  claim(): Claim;
+  /** It does not after all. */
+  unclaim(): void;
+  /**
+   * The arena is about to end: from now on others find it destroyed.
+   * @param mayEnd - called under the lock, in which the state changes, too; throws if the arena is to live on.
+   * @returns false when its lock could not be had.
+   */
+  beginEnd(mayEnd: () => void): boolean;
+  /** Whether this is still the arena that worker `closer` takes apart (0 = this one). */
+  isEnding(closer: number): boolean;
+  /** The arena, taken apart by worker `closer` (0 = this one), has ended: its record may be used again. @throws UmaError ERR_VMEM_BUSY. */
+  end(closer: number): void;
 }

@@ -54,6 +54,13 @@ export function busy(arena: Named, what: string): UmaError {
   );
 }
 
+/** An end that was cut short: others find the arena destroyed already. */
+export function stillEnding(arena: Named): UmaError {
+  return new UmaError("ERR_VMEM_BUSY", `arena "${arena.name}" is ending, but a lock could not be had in time; destroy it again`, {
+    zone: arena.name,
+  });
+}
+
 export function spanError(arena: Named, what: string, value: number): UmaError {
   return new UmaError("ERR_VMEM_SPAN", `arena "${arena.name}": ${what}`, { zone: arena.name, value });
 }

@@ -12,48 +12,83 @@ import {
 } from "../memory/layout.ts";
 import type { ArenaLeaks } from "./arena.ts";
 import type { SpanInHand } from "./backing.ts";
-import { busy } from "./complaints.ts";
+import { busy, destroyed, stillEnding } from "./complaints.ts";
 import { lift } from "./giving.ts";
 import type { ArenaHandle } from "./handle.ts";
-import { snapshot } from "./looking.ts";
+import { copySegments, segmentsOf } from "./looking.ts";
 
 /** Segments that a leak report lists. */
 const LISTED = 1000;
 
+/** Ends the arena; what a lock out of reach has cut short is gone on with by the next call of the same thread. */
 export function destroy(h: ArenaHandle, options: { readonly force?: boolean }): ArenaLeaks {
-  h.checkAlive();
   h.backing.begin(true);
-  if (h.backing.hasChildren()) {
-    throw new UmaError("ERR_VMEM_CHILDREN", `arena "${h.name}" cannot be destroyed: arenas import from it`, { zone: h.name });
-  }
-  h.cache?.drain();
-  const found = snapshot(h, "alloc");
-  const taken = found.reduce((sum, segment) => sum + segment.size, 0);
-  const size = h.cache === null ? taken : taken - h.cache.held() + h.cache.outstanding();
-  const leaks: ArenaLeaks = { arena: h.name, size, count: found.length, segments: found.slice(0, LISTED) };
-  if (size > 0 && options.force !== true) {
-    const what = h.identifiers ? "identifiers" : "integers";
-    throw new UmaError(
-      "ERR_VMEM_LEAK",
-      `arena "${h.name}" would leak ${size} ${what} in ${found.length} segments; free them, or force it`,
-      { zone: h.name, value: size },
-    );
-  }
-  if (!h.backing.beginEnd()) throw busy(h, "destroy");
-  dismantle(h);
-  h.backing.end();
+  h.ending ??= begin(h, options.force === true);
+  dismantle(h, 0);
+  h.backing.end(0);
+  const leaks = h.ending;
+  h.ending = null;
   return leaks;
 }
 
-/** Ends the caches, frees every segment and takes every span out, imported ones back to the source. Repeatable. */
-export function dismantle(h: ArenaHandle): void {
+/** From here on others find the arena destroyed, if nothing imports from it and it may end with what is allocated. */
+function begin(h: ArenaHandle, force: boolean): ArenaLeaks {
+  h.checkAlive();
+  const claim = h.backing.claim();
+  if (claim === "ended") throw destroyed(h);
+  if (claim === "busy") throw busy(h, "destroy");
+  if (claim === "children") {
+    throw new UmaError("ERR_VMEM_CHILDREN", `arena "${h.name}" cannot be destroyed: arenas import from it`, { zone: h.name });
+  }
+  let leaks: ArenaLeaks | null = null;
+  try {
+    h.cache?.drain();
+    // What others take from their caches, or give back, just now is counted as it was, or as it will be.
+    const cached = h.cache === null ? 0 : h.cache.held() - h.cache.outstanding();
+    const begun = h.backing.beginEnd(() => {
+      h.checkAlive();
+      leaks = leaksOf(h, cached);
+      if (leaks.size > 0 && !force) throw leaking(h, leaks);
+    });
+    if (!begun) leaks = null;
+  } finally {
+    // Unless it is dying by now.
+    h.backing.unclaim();
+  }
+  if (leaks === null) throw busy(h, "destroy");
+  return leaks;
+}
+
+/** Under the lock. @param cached - integers that the quantum caches hold, and nobody has out of them. */
+function leaksOf(h: ArenaHandle, cached: number): ArenaLeaks {
+  const found = segmentsOf(copySegments(h, "alloc"));
+  const size = found.reduce((sum, segment) => sum + segment.size, 0) - cached;
+  return { arena: h.name, size, count: found.length, segments: found.slice(0, LISTED) };
+}
+
+function leaking(h: ArenaHandle, { size, count }: ArenaLeaks): UmaError {
+  const what = h.identifiers ? "identifiers" : "integers";
+  return new UmaError("ERR_VMEM_LEAK", `arena "${h.name}" would leak ${size} ${what} in ${count} segments; free them, or force it`, {
+    zone: h.name,
+    value: size,
+  });
+}
+
+/**
+ * Ends the caches, frees every segment and takes every span out, imported ones back to the source. Repeatable; nothing, once the
+ * record is no more the arena that worker `closer` (0 = this one) takes apart.
+ * @throws UmaError ERR_VMEM_BUSY.
+ */
+export function dismantle(h: ArenaHandle, closer: number): void {
   const { backing } = h;
+  if (!backing.isEnding(closer)) return;
   h.cache?.close();
   h.cache = null;
   for (;;) {
-    if (!backing.enter(true)) throw busy(h, "destroy");
+    if (!backing.enter(true)) throw stillEnding(h);
     let span: SpanInHand | null = null;
     try {
+      if (!backing.isEnding(closer)) return;
       span = dismantleUntilImport(h);
       if (span === null) return;
     } finally {

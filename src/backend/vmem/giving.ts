@@ -39,7 +39,7 @@ export function giveShadow(h: ArenaHandle, size: number, shadow: number): boolea
   return tryGive(h, start, size, TAG_SEGMENT_CACHE, 0, shadow) !== GIVE_BUSY;
 }
 
-/** Takes a span back from another arena, out of `frame`. @returns false when the lock was out of reach. */
+/** Takes a span back from another arena, out of `frame`; if this is not its home (any more), only that. @returns false when the lock was out of reach. */
 export function giveSpan(h: ArenaHandle, start: number, size: number, frame: number): boolean {
   return tryGive(h, start, size, TAG_SEGMENT_BUSY, frame, 0) !== GIVE_BUSY;
 }
@@ -55,9 +55,16 @@ function tryGive(h: ArenaHandle, start: number, size: number, kind: number, fram
   let wake = false;
   try {
     const engine = backing.engine();
-    if (!backing.isAlive()) {
-      if (frame === 0 && shadow === 0) throw destroyed(h);
-      if (shadow !== 0) return FREE_UNKNOWN;
+    const alive = backing.isAlive();
+    if (frame !== 0 && !(alive && backing.isHomeOf(frame))) {
+      // Its home has ended, and its integers with it: the record is another's, whose they are not.
+      backing.unhold(frame);
+      backing.commit();
+      return FREE_UNKNOWN;
+    }
+    if (!alive) {
+      if (shadow === 0) throw destroyed(h);
+      return FREE_UNKNOWN;
     }
     if (shadow !== 0 && !isShadowOf(h, start, shadow)) return FREE_UNKNOWN;
     outcome = engine.give(a, start, size, kind, backing.guarded && frame === 0);
@@ -87,7 +94,7 @@ export function stir(h: ArenaHandle): void {
   if (!backing.enter(true)) return;
   let wake = false;
   try {
-    wake = callWaiters(h);
+    if (backing.isAlive()) wake = callWaiters(h);
     backing.commit();
   } finally {
     backing.leave();

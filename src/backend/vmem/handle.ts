@@ -63,9 +63,15 @@ export class ArenaHandle implements Arena {
   porter: Porter | null = null;
   reclaim: (() => void) | null;
   readonly scratch: Request = emptyRequest();
-  /** What the last registered try read: the arena's sequence of wake-ups, and whether no free could help. */
+  /**
+   * What the last registered try came to: whether it has asked for a wake-up, the arena's sequence of wake-ups then (or as it stands
+   * now), and whether no free could help.
+   */
+  hasAsked = false;
   seenSeq = 0;
   hopeless = false;
+  /** What an ending found to leak that could not be finished: the next call goes on with it. */
+  ending: ArenaLeaks | null = null;
   private readonly parts: HandleParts;
 
   constructor(backing: Backing, parts: HandleParts) {
@@ -210,6 +216,7 @@ export class ArenaHandle implements Arena {
   }
 
   setImport(options: ImportOptions): void {
+    this.checkAlive();
     if (this.number(ARENA_TOTAL) !== 0) {
       throw new UmaError("ERR_UMA_TOO_LATE", `setImport of arena "${this.name}": it has spans already`, { zone: this.name });
     }
@@ -220,6 +227,7 @@ export class ArenaHandle implements Arena {
   }
 
   setLimit(limit: number): void {
+    this.checkAlive();
     this.store(ARENA_LIMIT, checkCount("limit", limit, this.name));
   }
 

@@ -196,11 +196,14 @@ function createBacking(quantum: number, qcacheMax: number, arena: () => Arena): 
 
   return {
     a: A,
+    serial: 0,
+    home: 0,
     owner: 0,
     memory: null,
     guarded: false,
     hold: () => undefined,
     unhold: () => undefined,
+    isHomeOf: () => true,
     engine: () => engine,
     begin: undo,
     hurry: () => undefined,
@@ -215,12 +218,17 @@ function createBacking(quantum: number, qcacheMax: number, arena: () => Arena): 
     // Nobody else could free while this thread sleeps.
     sleep: () => false,
     sleepAsync,
-    beginEnd: () => true,
+    claim: () => (alive ? ((children.get(arena())?.size ?? 0) > 0 ? "children" : "claimed") : "ended"),
+    unclaim: () => undefined,
+    beginEnd: (mayEnd) => {
+      mayEnd();
+      return true;
+    },
+    isEnding: () => alive,
     end: () => {
       alive = false;
       adopt(arena(), null);
     },
-    hasChildren: () => (children.get(arena())?.size ?? 0) > 0,
   };
 }
 

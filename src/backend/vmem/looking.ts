@@ -91,18 +91,29 @@ export function walk(h: ArenaHandle, visit: (segment: Segment) => boolean | void
 /** All segments as they stand together: the only look that holds the lock for as long as there are segments. */
 export function snapshot(h: ArenaHandle, which: WalkOptions["which"]): Segment[] {
   const { backing } = h;
-  const copies: number[] = [];
   if (!backing.enter(true)) throw busy(h, "walk");
+  let copies: number[];
   try {
     if (!backing.isAlive()) throw destroyed(h);
-    const { i32, f64 } = backing.engine().ground.cells;
-    for (let tag = i32[backing.a + ARENA_FIRST]; tag !== 0; tag = i32[tag + TAG_NEXT]) {
-      const kind = i32[tag + TAG_KIND];
-      if (kind <= TAG_SEGMENT_CACHE && isShown(kind, which)) copies.push(f64[(tag + TAG_START) >> 1], f64[(tag + TAG_SIZE) >> 1], kind);
-    }
+    copies = copySegments(h, which);
   } finally {
     backing.leave();
   }
+  return segmentsOf(copies);
+}
+
+/** Under the lock: start, size and kind of each segment. */
+export function copySegments(h: ArenaHandle, which: WalkOptions["which"]): number[] {
+  const { i32, f64 } = h.backing.engine().ground.cells;
+  const copies: number[] = [];
+  for (let tag = i32[h.backing.a + ARENA_FIRST]; tag !== 0; tag = i32[tag + TAG_NEXT]) {
+    const kind = i32[tag + TAG_KIND];
+    if (kind <= TAG_SEGMENT_CACHE && isShown(kind, which)) copies.push(f64[(tag + TAG_START) >> 1], f64[(tag + TAG_SIZE) >> 1], kind);
+  }
+  return copies;
+}
+
+export function segmentsOf(copies: readonly number[]): Segment[] {
   const segments: Segment[] = [];
   for (let n = 0; n < copies.length; n += 3) {
     segments.push({ start: copies[n] as number, size: copies[n + 1] as number, state: stateOfKind(copies[n + 2] as number) });

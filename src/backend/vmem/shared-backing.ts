@@ -26,26 +26,30 @@ import {
   SPAN_START,
   TAG_PAGE_HEADER_WORDS,
 } from "../memory/layout.ts";
-import { type Backing, NOT_PROVIDED, PROVIDED, PROVIDE_BUSY } from "./backing.ts";
+import { type Backing, type Claim, NOT_PROVIDED, PROVIDED, PROVIDE_BUSY } from "./backing.ts";
 import { type Engine, WANTS_TABLE } from "./engine.ts";
 import { HEAP_BUSY, type Heap, NO_PAGES } from "./heap.ts";
+
+/** SPAN_HELD of what goes home to the heap, which has no serial. */
+const HEAP_HOME = -1;
 
 /** What the backing asks of those who know all arenas. */
 export interface ArenaServices {
   /** Completes what this worker had to leave. */
   finishFrames(): void;
-  hasChildren(a: number): boolean;
-  /** Puts the record back among the free ones. */
-  retire(a: number): void;
+  claim(a: number, serial: number): Claim;
+  /** Puts the record of the arena `serial` back among the free ones, that worker `closer` has taken apart. */
+  retire(a: number, serial: number, closer: number): void;
 }
 
-export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a: number, services: ArenaServices): Backing {
+/** @param serial - of the arena that the record at word `a` is: the backing is of no other that the record may come to be. */
+export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a: number, serial: number, services: ArenaServices): Backing {
   const { i32, f64, canWait, buffer } = floor.cells;
   const { locks, intents, journal, patienceMs } = floor;
   const { set, add, commit } = journal;
   const LOCK = a + ARENA_LOCK;
-  const serial = i32[a + ARENA_SERIAL];
   const isHeap = a === heap.arena;
+  const home = isHeap ? HEAP_HOME : serial;
   const canWaitAsync = isShared(buffer) && typeof Atomics.waitAsync === "function";
   /** Sleepers of this thread: what waitAsync cannot do everywhere, a wake by this thread can. */
   const sleepers = new Set<() => void>();
@@ -87,7 +91,9 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
     }
     let linked = true;
     try {
-      if (table < 0) addTags(page);
+      // An arena that has ended meanwhile gets nothing: its tags are its closer's, or the next arena's.
+      if (!isAlive()) linked = false;
+      else if (table < 0) addTags(page);
       else if (engine.segments.hash.missingTable(a) === table) engine.segments.hash.linkTable(a, table, page >>> 2);
       else linked = false;
       if (linked) {
@@ -98,7 +104,7 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
     } finally {
       locks.release();
     }
-    // Somebody else was faster with the same table.
+    // Not linked: somebody else was faster with the same table, or the caller will see that the arena has ended.
     if (linked) intents.pop(frame);
     else giveBackPages(page, frame);
     return PROVIDED;
@@ -129,11 +135,15 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
   function hold(frame: number, start: number, size: number): void {
     f64[(frame + SPAN_START) >> 1] = start;
     f64[(frame + SPAN_SIZE) >> 1] = size;
-    set(frame + SPAN_HELD, 1);
+    set(frame + SPAN_HELD, home);
   }
 
   function unhold(frame: number): void {
     set(frame + SPAN_HELD, 0);
+  }
+
+  function isHomeOf(frame: number): boolean {
+    return i32[frame + SPAN_HELD] === home;
   }
 
   function wake(): void {
@@ -166,10 +176,20 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
     return { done, cancel: () => cancel() };
   }
 
-  function beginEnd(): boolean {
+  function unclaim(): void {
+    // While this thread's name is here, the record can become nobody else's.
+    if (isAlive() && i32[a + ARENA_CLOSER] === floor.me) i32[a + ARENA_CLOSER] = 0;
+  }
+
+  function isEnding(closer: number): boolean {
+    const by = closer === 0 ? floor.me : closer;
+    return i32[a + ARENA_STATE] === ARENA_STATE_DYING && i32[a + ARENA_SERIAL] === serial && i32[a + ARENA_CLOSER] === by;
+  }
+
+  function beginEnd(mayEnd: () => void): boolean {
     if (!locks.acquire(LOCK, patienceMs)) return false;
     try {
-      set(a + ARENA_CLOSER, floor.me);
+      mayEnd();
       set(a + ARENA_STATE, ARENA_STATE_DYING);
       commit();
       return true;
@@ -180,6 +200,8 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
 
   return {
     a,
+    serial,
+    home,
     owner: floor.me,
     memory: floor,
     guarded: isHeap,
@@ -193,11 +215,14 @@ export function createSharedBacking(floor: Floor, heap: Heap, engine: Engine, a:
     provide,
     hold,
     unhold,
+    isHomeOf,
     wake,
     sleep,
     sleepAsync,
+    claim: () => services.claim(a, serial),
+    unclaim,
     beginEnd,
-    end: () => services.retire(a),
-    hasChildren: () => services.hasChildren(a),
+    isEnding,
+    end: (closer) => services.retire(a, serial, closer === 0 ? floor.me : closer),
   };
 }

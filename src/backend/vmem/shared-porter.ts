@@ -78,15 +78,16 @@ export function createArenaPorter(floor: Floor, arena: ArenaHandle, source: Aren
     wasBusy: () => busy,
     land: ({ frame }) => arena.backing.unhold(frame),
     landed: ({ frame }) => closeFrame(floor, frame),
-    lift: (start, size) => lift(floor, arena, source.backing.a, start, size),
+    lift: (start, size) => lift(floor, arena, source.backing.a, source, start, size),
     giveBack,
   };
 }
 
-function lift(floor: Floor, arena: ArenaHandle, source: number, start: number, size: number): SpanInHand | null {
+/** @param home - the arena that the span goes to if this worker dies with it. */
+function lift(floor: Floor, arena: ArenaHandle, source: number, home: ArenaHandle, start: number, size: number): SpanInHand | null {
   const frame = openFrame(floor, arena.backing.a, source);
   if (frame === 0) return null;
-  arena.backing.hold(frame, start, size);
+  home.backing.hold(frame, start, size);
   return { start, size, frame };
 }
 
@@ -112,7 +113,7 @@ export function createUserPorter(
       const { f64 } = floor.cells;
       f64[(frame + SPAN_START) >> 1] = span.start;
       f64[(frame + SPAN_SIZE) >> 1] = span.size;
-      i32[frame + SPAN_HELD] = 1;
+      i32[frame + SPAN_HELD] = arena.backing.home;
       held = true;
       return { ...span, frame };
     } finally {
@@ -138,7 +139,7 @@ export function createUserPorter(
     wasBusy: () => false,
     land: ({ frame }) => arena.backing.unhold(frame),
     landed: ({ frame }) => closeFrame(floor, frame),
-    lift: (start, size) => lift(floor, arena, SOURCE_USER, start, size),
+    lift: (start, size) => lift(floor, arena, SOURCE_USER, arena, start, size),
     giveBack,
   };
 }

@@ -66,6 +66,7 @@ export function takeRegistered(h: ArenaHandle, request: Request, kind: number, m
 function takeLong(h: ArenaHandle, request: Request, kind: number, mayWait: boolean, first: number, register: boolean): number {
   const { backing } = h;
   let start = first;
+  let asked = false;
   if (start === NONE && h.lastFailure === "NOSPACE") {
     if (!mayWait) backing.hurry(1);
     try {
@@ -76,8 +77,13 @@ function takeLong(h: ArenaHandle, request: Request, kind: number, mayWait: boole
     if (start === NONE && register) {
       const { lastFailure } = h;
       start = tryTake(h, request, kind, mayWait, true);
+      asked = start === NONE && h.lastFailure === "NOSPACE";
       if (start === NONE) h.lastFailure = lastFailure;
     }
+  }
+  if (register) {
+    h.hasAsked = asked;
+    if (!asked) napUnasked(h);
   }
   if (start === BUSY) h.lastFailure = "BUSY";
   if (start < 0) h.count(ARENA_FAILS);
@@ -175,6 +181,12 @@ export function provide(h: ArenaHandle, want: number, mayWait: boolean): number 
   }
 }
 
+/** Nobody was asked for a wake-up: whoever waits all the same does so on the sequence as it stands, and nothing is known of its chances. */
+function napUnasked(h: ArenaHandle): void {
+  h.seenSeq = h.backing.engine().ground.cells.i32[h.backing.a + ARENA_WAIT_SEQ];
+  h.hopeless = false;
+}
+
 /** Under the lock: asks for a wake-up, and finds out whether any could help. */
 function ask(h: ArenaHandle, r: Request): void {
   const { a } = h.backing;
@@ -260,10 +272,11 @@ function landAndTake(h: ArenaHandle, porter: Porter, span: SpanInHand, r: Reques
     let ended: UmaError | null = null;
     try {
       const engine = backing.engine();
-      want = engine.wants(a, backing.commit);
-      if (!backing.isAlive()) {
+      const alive = backing.isAlive();
+      // The tags of an arena that has ended are another's.
+      want = alive ? engine.wants(a, backing.commit) : WANTS_NOTHING;
+      if (!alive) {
         ended = destroyed(h);
-        want = WANTS_NOTHING;
       } else if (want !== WANTS_TAGS || engine.segments.hasTags(a, 4)) {
         const after = engine.spans.placeFor(a, span.start, span.size);
         overlaps = after === OVERLAPS;

@@ -3,6 +3,10 @@
  *
  * A waiter tries, asks under the arena's lock for a wake-up (so that no free can come between), and sleeps; it looks again from time
  * to time, as a killed worker may have swallowed its wake-up. It never spins, and what no free could help is refused at once.
+ *
+ * Where it could not ask (the lock was out of reach, or no tags were to be had) it naps on the sequence as it stands: on one that an
+ * earlier wake-up has moved past it would not sleep at all. And a waiter that does not block lets timers have their turn before it
+ * tries a third time, whatever woke it: the certificate of a dead holder comes through the event loop that it waits in.
  */
 import { UmaError } from "../memory/errors.ts";
 import { ARENA_WAITS } from "../memory/layout.ts";
@@ -17,6 +21,9 @@ import { BUSY, takeRegistered } from "./taking.ts";
 const RECHECK_MS = 1000;
 /** The same where the workers' caches were asked for what they hold: they give it when they look, and call nobody. */
 const RECHECK_CACHES_MS = 20;
+/** A nap of a waiter that could not ask for a wake-up, milliseconds; and of one that does not block and found the lock taken. */
+const UNASKED_NAP_MS = 20;
+const BUSY_TURN_MS = 1;
 
 export function waitFor(h: ArenaHandle, r: Request, xalloc: boolean, { timeout }: WaitOptions, size: number): number {
   const until = performance.now() + checkTimeout(timeout, h.name);
@@ -24,7 +31,7 @@ export function waitFor(h: ArenaHandle, r: Request, xalloc: boolean, { timeout }
     const start = attempt(h, r, xalloc, true);
     if (start >= 0) return start;
     const left = mustGoOn(h, start, until, size, waited);
-    if (!h.backing.sleep(h.seenSeq, Math.min(left, recheckMs(h)))) {
+    if (!h.backing.sleep(h.seenSeq, Math.min(left, napMs(h)))) {
       throw new UmaError("ERR_UMA_WAIT_HERE", `arena "${h.name}": this thread may not block, or nobody else could free; use allocAsync`, {
         zone: h.name,
       });
@@ -40,13 +47,14 @@ export async function waitAsync(h: ArenaHandle, r: Request, xalloc: boolean, opt
     const start = attempt(h, r, xalloc, false);
     if (start >= 0) return start;
     const left = mustGoOn(h, start, until, size, waited);
-    const nap = h.backing.sleepAsync(h.seenSeq, start === BUSY ? 1 : Math.min(left, recheckMs(h)));
+    const nap = h.backing.sleepAsync(h.seenSeq, Math.min(left, start === BUSY ? BUSY_TURN_MS : napMs(h)));
     signal?.addEventListener("abort", nap.cancel, { once: true });
     try {
       await nap.done;
     } finally {
       signal?.removeEventListener("abort", nap.cancel);
     }
+    if (waited) await new Promise<void>((resolve) => void setTimeout(resolve, 0));
   }
 }
 
@@ -59,7 +67,8 @@ function attempt(h: ArenaHandle, r: Request, xalloc: boolean, mayWait: boolean):
   return takeRegistered(h, r, busyKind(xalloc), mayWait);
 }
 
-function recheckMs(h: ArenaHandle): number {
+function napMs(h: ArenaHandle): number {
+  if (!h.hasAsked) return UNASKED_NAP_MS;
   return h.cache !== null && h.cache.isShared ? RECHECK_CACHES_MS : RECHECK_MS;
 }
 

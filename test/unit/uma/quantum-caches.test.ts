@@ -1,11 +1,13 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
   ARENA_LOCK,
+  ARENA_QCACHE_SIZES,
   INTENT_EXTENT,
   INTENT_FLAGS,
   INTENT_KEG,
   INTENT_PAGES,
   INTENT_SLAB,
+  SB_CONTROL_LOCK,
   SB_HEAP_ARENA,
   SB_POOL_LOCK,
 } from "../../../src/backend/memory/layout.ts";
@@ -13,6 +15,7 @@ import { SLAB_RUN } from "../../../src/backend/supplier/page-supplier.ts";
 import { runQuanta } from "../../../src/backend/supplier/run-pages.ts";
 import type { Arena, ArenaOptions } from "../../../src/backend/vmem/arena.ts";
 import type { ArenaHandle } from "../../../src/backend/vmem/handle.ts";
+import type { QuantumCache } from "../../../src/backend/vmem/quantum-cache.ts";
 import { takeRun } from "../../../src/backend/vmem/taking.ts";
 import { Uma, defineZone } from "../../../src/index.ts";
 import { planOf } from "../../../src/uma/quantum-caches.ts";
@@ -20,6 +23,7 @@ import { codeOf } from "../../fixtures/codes.ts";
 import { rivalOf, whileHeld } from "../../fixtures/floors.ts";
 import { randomFrom, seedFor } from "../../fixtures/seeds.ts";
 import { startWorker } from "../../fixtures/workers.ts";
+import { secondWorker } from "../../fixtures/zones.ts";
 
 const MIB = 2 ** 20;
 
@@ -356,6 +360,20 @@ describe("quantum caches and other workers", () => {
     expect(uma.core.heap.counts().inUse - inUse).toBeLessThan(12);
   });
 
+  test("a piece of an arena that was destroyed is no leftover, least of all of one made anew under its name", async () => {
+    using uma = makeUma();
+    const options = { qcacheMax: 4, span: { start: 0, size: 4096 } };
+    const first = uma.arenas.create("a", options);
+    const dead = await secondWorker(uma);
+    const piece = dead.arenas.open("a").alloc(2);
+    first.destroy({ force: true });
+    const second = uma.arenas.create("a", options);
+    const mine = Array.from({ length: 128 }, () => second.alloc(2));
+    expect(mine).toContain(piece);
+    expect(uma.reap(dead.slot)).toMatchObject({ done: true, arenas: [], zones: [] });
+    expect(uma.verify().problems).toEqual([]);
+  });
+
   test.each([false, true])("a worker that dies while its run is on the way loses nothing (run taken: %s)", (taken) => {
     using uma = makeUma();
     const arena = uma.arenas.create("a", { qcacheMax: 1, span: { start: 0, size: 4096 } }) as ArenaHandle;
@@ -382,5 +400,73 @@ describe("quantum caches and other workers", () => {
     const page = uma.arenas.heap.alloc(4096);
     takeRun(arena, 256, 256, true, page);
     expect(uma.verify().problems.join()).toMatch(/no page stands for the run/);
+  });
+
+  const zonesOf = (uma: Uma): string[] =>
+    uma
+      .stats()
+      .zones.map(({ name }) => name)
+      .filter((name) => name.startsWith("vmem"));
+  const smallArena: ArenaOptions = { qcacheMax: 2, span: { start: 0, size: 4096 } };
+
+  test("an arena does not end before every zone of its caches can be had, also those that this thread has not opened", async () => {
+    using uma = Uma.create({ bytes: 2 * MIB, workers: 8, patience: 0 });
+    const arena = uma.arenas.create("a", smallArena) as ArenaHandle;
+    const other = await secondWorker(uma);
+    const theirs = other.arenas.open("a");
+    theirs.free(theirs.alloc(2), 2);
+    expect(other.detach().done).toBe(true);
+    const rival = rivalOf(uma);
+    const beginEnd = arena.backing.beginEnd.bind(arena.backing);
+    // Forgets what the drain has opened, as if that had found no lock either.
+    (arena.cache as unknown as { shelves: null[] }).shelves.fill(null);
+    vi.spyOn(arena.cache as QuantumCache, "drain").mockReturnValue(false);
+    vi.spyOn(arena.cache as QuantumCache, "held").mockReturnValue(0);
+    vi.spyOn(arena.cache as QuantumCache, "outstanding").mockReturnValue(0);
+    vi.spyOn(arena.backing, "beginEnd").mockImplementation((mayEnd) => {
+      const begun = beginEnd(mayEnd);
+      rival.locks.acquire(uma.core.floor.cells.base + SB_CONTROL_LOCK, 0);
+      return begun;
+    });
+    expect(codeOf(() => arena.destroy({ force: true }))).toBe("ERR_VMEM_BUSY");
+    rival.locks.release();
+    arena.destroy();
+    expect(zonesOf(uma)).toEqual([]);
+    expect(uma.verify().problems).toEqual([]);
+  });
+
+  test("no zone is made for an arena that ends while its cache is opened", async () => {
+    using uma = Uma.create({ bytes: 2 * MIB, workers: 8, patience: 0 });
+    const arena = uma.arenas.create("a", smallArena);
+    using other = await secondWorker(uma);
+    const theirs = other.arenas.open("a");
+    const { locks, cells } = other.core.floor;
+    const acquire = locks.acquire.bind(locks);
+    vi.spyOn(locks, "acquire").mockImplementation((lock, patience) => {
+      if (lock === cells.base + SB_CONTROL_LOCK && uma.arenas.list().length > 0) arena.destroy();
+      return acquire(lock, patience);
+    });
+    expect(() => theirs.alloc(1)).toThrow(/was destroyed/);
+    expect(zonesOf(uma)).toEqual([]);
+    expect(uma.verify().problems).toEqual([]);
+  });
+
+  test("a worker that dies where it has made a zone for a cache leaves one that the arena's end finds", async () => {
+    using uma = Uma.create({ bytes: 2 * MIB, workers: 8, patience: 0 });
+    const arena = uma.arenas.create("a", smallArena) as ArenaHandle;
+    const other = await secondWorker(uma);
+    const theirs = other.arenas.open("a");
+    const or = Atomics.or.bind(Atomics) as (array: Int32Array, index: number, bits: number) => number;
+    const kills = (array: Int32Array, index: number, bits: number): number => {
+      if (index === arena.backing.a + ARENA_QCACHE_SIZES) throw new Error("killed");
+      return or(array, index, bits);
+    };
+    const spy = vi.spyOn(Atomics, "or").mockImplementation(kills as unknown as typeof Atomics.or);
+    expect(() => theirs.alloc(1)).toThrow("killed");
+    spy.mockRestore();
+    expect(uma.reap(other.slot)?.done).toBe(true);
+    arena.destroy();
+    expect(zonesOf(uma)).toEqual([]);
+    expect(uma.verify().problems).toEqual([]);
   });
 });
