@@ -64,6 +64,7 @@ const map = explorer("map: an entry is made");
 const cached = explorer("cache zone: taken and given");
 const leaving = explorer("transfer: to a worker that leaves");
 const tooMuch = explorer("bulk: a list that is refused");
+const swept = explorer("maps: a dead worker's area is taken away while it is swept");
 const model: Detector = {
   name: "model",
   command: [join(root, "node_modules/.bin/tsx"), "tools/soak-model.ts", "--ops", "1e6", "--jobs", "1", "--seed", "1"],
@@ -474,6 +475,13 @@ const slow: readonly Mutant[] = [
     replace: "was !== MARK_ORPHAN",
     expectCaughtBy: tooMuch.name,
   },
+  {
+    name: "recovery takes apart whatever area somebody is at",
+    file: "src/uma/vmalloc/areas.ts",
+    find: "if (i32[header + MAP_NOTE] !== name)",
+    replace: "if (i32[header + MAP_NOTE] !== name && (i32[header + MAP_WHAT] & MAP_LIVE) !== 0)",
+    expectCaughtBy: swept.name,
+  },
 ];
 
 const detectors: readonly Detector[] = [
@@ -507,6 +515,7 @@ const detectors: readonly Detector[] = [
   cached,
   leaving,
   tooMuch,
+  swept,
   ...TRANSACTION_SCENARIOS.map((only) => explorer(only)),
   model,
   crash,
