@@ -64,6 +64,7 @@ const map = explorer("map: an entry is made");
 const cached = explorer("cache zone: taken and given");
 const leaving = explorer("transfer: to a worker that leaves");
 const tooMuch = explorer("bulk: a list that is refused");
+const counted = explorer("map: swept while one makes an entry");
 const swept = explorer("maps: a dead worker's area is taken away while it is swept");
 const model: Detector = {
   name: "model",
@@ -482,6 +483,21 @@ const slow: readonly Mutant[] = [
     replace: "if (i32[header + MAP_NOTE] !== name && (i32[header + MAP_WHAT] & MAP_LIVE) !== 0)",
     expectCaughtBy: swept.name,
   },
+  {
+    name: "a map's change of its number of entries is announced to nobody",
+    file: "src/uma/map/count.ts",
+    find: "Atomics.add(i32, bucket + BUCKET_CHANGES, 1);",
+    replace: ";",
+    expectCaughtBy: counted.name,
+  },
+  {
+    name: "a map's buckets are found free before their changes are counted",
+    file: "src/uma/map/count.ts",
+    find: "changes = (changes + Atomics.load(i32, bucket + BUCKET_CHANGES)) | 0;\n            if (Atomics.load(i32, bucket + BUCKET_LOCK) !== 0)\n                return null;",
+    replace:
+      "if (Atomics.load(i32, bucket + BUCKET_LOCK) !== 0)\n                return null;\n            changes = (changes + Atomics.load(i32, bucket + BUCKET_CHANGES)) | 0;",
+    expectCaughtBy: counted.name,
+  },
 ];
 
 const detectors: readonly Detector[] = [
@@ -516,6 +532,7 @@ const detectors: readonly Detector[] = [
   leaving,
   tooMuch,
   swept,
+  counted,
   ...TRANSACTION_SCENARIOS.map((only) => explorer(only)),
   model,
   crash,
