@@ -19,7 +19,7 @@ import { createKegs, type Kegs } from "./keg.ts";
 import { OK, type Outcome } from "./outcome.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { createQueue, type Queue } from "./queue.ts";
-import { createSmr, type Smr } from "./smr.ts";
+import { createSmr, type InnerSmr } from "./smr.ts";
 import { createSites, type Sites } from "./sites.ts";
 import { createSlabs, type Slabs } from "./slab.ts";
 import { type Areas, createAreas } from "./vmalloc/areas.ts";
@@ -43,7 +43,7 @@ export interface Core {
   readonly items: Items;
   readonly sites: Sites;
   readonly queue: Queue;
-  readonly smr: Smr;
+  readonly smr: InnerSmr;
   readonly views: Views;
   /** Pages that stand for runs of arenas. */
   readonly runs: RunPages;

@@ -47,6 +47,18 @@ export interface Smr {
   synchronize(timeout?: number): void;
 }
 
+/** What this library's own readers use beside it. */
+export interface InnerSmr extends Smr {
+  /**
+   * Enters and leaves a section in which none but this library's own code runs. An exception (a stack overflow) may leave it open, be it
+   * the leaving itself that is cut short: what looks like a section then is none, and ends where this thread next uses any of this.
+   */
+  enterBriefly(): void;
+  exitBriefly(): void;
+  /** Ends what an exception has left of a brief section; not to be called within one. */
+  mend(): void;
+}
+
 /** Writers this far ahead of the slowest reader wait: numbers must not come round to each other. */
 const FAR_AHEAD = 2 ** 30;
 /** A goal of a lazy or deferred advance may be this far ahead of the write sequence; one beyond has wrapped. */
@@ -56,7 +68,7 @@ const DEFERRED_CALLS = 32;
 const SPINS = 100;
 const NAP_MS = 1;
 
-export function createSmr(floor: Floor): Smr {
+export function createSmr(floor: Floor): InnerSmr {
   const { i32, canWait } = floor.cells;
   const { slots, slotWord } = floor;
   const sb = floor.cells.base;
@@ -65,22 +77,44 @@ export function createSmr(floor: Floor): Smr {
   const MINE = slotWord + SLOT_SMR;
   let deferred = 0;
   let lazyAt = 0;
+  /** This thread's section, if it is in one, is a brief one. Raised before it is entered and lowered behind it. */
+  let isBrief = false;
 
   function misuse(what: string): UmaError {
     return new UmaError("ERR_UMA_SMR", what);
   }
 
   function enter(): void {
-    if (i32[MINE] !== 0) throw misuse("this thread is inside its section already: sections do not nest");
+    if (entered()) throw misuse("this thread is inside its section already: sections do not nest");
     Atomics.store(i32, MINE, Atomics.load(i32, WRITE));
+    isBrief = false;
   }
 
   function exit(): void {
-    if (i32[MINE] === 0) throw misuse("this thread is in no section");
+    if (!entered()) throw misuse("this thread is in no section");
     Atomics.store(i32, MINE, 0);
   }
 
+  function entered(): boolean {
+    return i32[MINE] !== 0 && !isBrief;
+  }
+
+  function enterBriefly(): void {
+    isBrief = true;
+    Atomics.store(i32, MINE, Atomics.load(i32, WRITE));
+  }
+
+  function exitBriefly(): void {
+    Atomics.store(i32, MINE, 0);
+    isBrief = false;
+  }
+
+  function mend(): void {
+    if (isBrief) exitBriefly();
+  }
+
   function advance(mode: AdvanceMode = "now"): number {
+    mend();
     if (mode === "lazy") {
       const now = Math.floor(performance.now());
       if (now === lazyAt) return (Atomics.load(i32, WRITE) + SLIGHTLY_AHEAD) | 0;
@@ -99,6 +133,7 @@ export function createSmr(floor: Floor): Smr {
   }
 
   function poll(goal: number): boolean {
+    mend();
     const read = Atomics.load(i32, READ);
     if (((goal - read) | 0) <= 0) return true;
     let write = Atomics.load(i32, WRITE);
@@ -130,7 +165,7 @@ export function createSmr(floor: Floor): Smr {
   }
 
   function wait(goal: number, timeout = Infinity): void {
-    if (i32[MINE] !== 0) throw misuse("a thread inside its section would wait for itself");
+    if (entered()) throw misuse("a thread inside its section would wait for itself");
     for (let n = 0; n < SPINS; n++) if (poll(goal)) return;
     const until = performance.now() + timeout;
     while (!poll(goal)) {
@@ -140,5 +175,5 @@ export function createSmr(floor: Floor): Smr {
     }
   }
 
-  return { enter, exit, entered: () => i32[MINE] !== 0, advance, poll, wait, synchronize: (timeout) => wait(advance(), timeout) };
+  return { enter, exit, entered, enterBriefly, exitBriefly, mend, advance, poll, wait, synchronize: (timeout) => wait(advance(), timeout) };
 }

@@ -367,6 +367,7 @@ export class Uma {
     this.check();
     const { core, recovery } = this.parts;
     core.floor.locks.mend();
+    core.smr.mend();
     recovery.finishOwnFrames();
     this.parts.closing.finish();
     finishUnfinished(core);

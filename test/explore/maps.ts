@@ -1,6 +1,6 @@
 /** Mapped areas: addresses taken, pages mapped one by one, taken apart by one or by two at once, killed at every step. */
-import { call, note, runSync, type Scenario } from "../../tools/explore/index.ts";
-import { scenario, type Work } from "./cases.ts";
+import { call, note, runSync, write, type Scenario } from "../../tools/explore/index.ts";
+import { scenario, type End, type Work } from "./cases.ts";
 import type { Attachment, MiniWorld } from "./world.ts";
 
 const PAGE = 4096;
@@ -44,6 +44,35 @@ const unmaps = (n: number): Work =>
       note(`refused ${(error as { code?: string }).code ?? String(error)}`);
     }
   };
+
+/** Has an area from the set-up, and dies sooner or later. */
+const lives: Work = function* (a) {
+  yield* write(a.world.i32, a.world.mail + 8, 1);
+};
+
+/** Takes a page of the heap, and keeps it. */
+const takesPage: Work = function* (a) {
+  const page = yield* call(a.core.heap.alloc(1, a.core.floor.me, 0));
+  if (page > 0) note(`page ${page}`);
+};
+
+/** Areas of one page that worker 0 has, one for each of the others. */
+const ownedByFirst = (areas: number) =>
+  function (all: Attachment[], observer: Attachment): void {
+    opened(true)(all, observer);
+    const { core, world } = all[0] as Attachment;
+    for (let n = 0; n < areas; n++) world.i32[world.mail + n] = runSync(core.areas.make({ pages: 1, foreign: null, mayWait: true })) / PAGE;
+  };
+
+/** Whoever took a page has it yet. */
+function pagesAreKept(end: End): void {
+  removedOnce(end);
+  const { heap } = end.world.observer.core;
+  for (const what of end.said) {
+    const page = Number(/^page (\d+)$/.exec(String(what))?.[1] ?? 0);
+    if (page > 0 && runSync(heap.sizeOf(page)) !== 1) throw new Error(`the page ${page} was freed by somebody else`);
+  }
+}
 
 /** Maps a buffer from elsewhere. */
 const foreign: Work = function* (a) {
@@ -108,6 +137,25 @@ export const scenarios: Scenario[] = [
     kills: 2,
     bounds: { preemptionBound: 1 },
     check: pagesAre,
+  }),
+  scenario({
+    name: "maps: a dead worker's area is taken away while it is swept",
+    world: { ...world, setUp: ownedByFirst(1) },
+    works: [lives, unmaps(0)],
+    kills: 1,
+    mayKill: (worker) => worker === 0,
+    bounds: { preemptionBound: 2 },
+    afterRecovery: takesPage,
+    check: pagesAreKept,
+  }),
+  scenario({
+    name: "maps: a dead worker's area is taken away by one who dies at it, two kills",
+    world: { ...world, setUp: ownedByFirst(1) },
+    works: [lives, unmaps(0)],
+    kills: 2,
+    mayKill: (worker) => worker < 2,
+    bounds: { preemptionBound: 2 },
+    check: removedOnce,
   }),
   scenario({ name: "maps: a buffer from elsewhere, two kills", world, works: [foreign], kills: 2, check: pagesAre }),
 ];

@@ -116,6 +116,19 @@ const deletes = (key: number): Work =>
     yield* call(mine.delete(key));
   };
 
+/** Puts the number of entries right, as a set that meets a full map does. */
+const sweeps: Work = function* (a) {
+  const mine = yield* call(openMap(umaOf(a), map));
+  yield* call(mine.sweep());
+};
+
+/** Where nobody died there is nothing to put right. */
+function countIsRight(end: End): void {
+  const mine = runSync(openMap(umaOf(end.world.observer), map));
+  const problems = runSync(mine.verify()).filter((problem) => problem.includes("the count is"));
+  if (problems.length > 0) throw new Error(problems.join("; "));
+}
+
 /** Sees what is there: the old value, the new one, or nothing if somebody deletes. */
 const gets = (key: number, ...allowed: (number | undefined)[]): Work =>
   function* (a) {
@@ -208,6 +221,14 @@ export const scenarios: Scenario[] = [
     kills: 2,
     ...loose,
     check: mapIsWhole({ 1: [10], 2: [20, undefined] }),
+  }),
+  scenario({
+    name: "map: swept while one makes an entry and another deletes one",
+    world: mapped,
+    works: [sets(2, 20), sweeps, deletes(1)],
+    bounds: { preemptionBound: 2 },
+    ...loose,
+    check: countIsRight,
   }),
   scenario({
     name: "map: deleted while another changes it, one kill",

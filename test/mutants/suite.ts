@@ -64,6 +64,8 @@ const map = explorer("map: an entry is made");
 const cached = explorer("cache zone: taken and given");
 const leaving = explorer("transfer: to a worker that leaves");
 const tooMuch = explorer("bulk: a list that is refused");
+const counted = explorer("map: swept while one makes an entry");
+const swept = explorer("maps: a dead worker's area is taken away while it is swept");
 const model: Detector = {
   name: "model",
   command: [join(root, "node_modules/.bin/tsx"), "tools/soak-model.ts", "--ops", "1e6", "--jobs", "1", "--seed", "1"],
@@ -474,6 +476,28 @@ const slow: readonly Mutant[] = [
     replace: "was !== MARK_ORPHAN",
     expectCaughtBy: tooMuch.name,
   },
+  {
+    name: "recovery takes apart whatever area somebody is at",
+    file: "src/uma/vmalloc/areas.ts",
+    find: "if (i32[header + MAP_NOTE] !== name)",
+    replace: "if (i32[header + MAP_NOTE] !== name && (i32[header + MAP_WHAT] & MAP_LIVE) !== 0)",
+    expectCaughtBy: swept.name,
+  },
+  {
+    name: "a map's change of its number of entries is announced to nobody",
+    file: "src/uma/map/count.ts",
+    find: "Atomics.add(i32, bucket + BUCKET_CHANGES, 1);",
+    replace: ";",
+    expectCaughtBy: counted.name,
+  },
+  {
+    name: "a map's buckets are found free before their changes are counted",
+    file: "src/uma/map/count.ts",
+    find: "changes = (changes + Atomics.load(i32, bucket + BUCKET_CHANGES)) | 0;\n            if (Atomics.load(i32, bucket + BUCKET_LOCK) !== 0)\n                return null;",
+    replace:
+      "if (Atomics.load(i32, bucket + BUCKET_LOCK) !== 0)\n                return null;\n            changes = (changes + Atomics.load(i32, bucket + BUCKET_CHANGES)) | 0;",
+    expectCaughtBy: counted.name,
+  },
 ];
 
 const detectors: readonly Detector[] = [
@@ -507,6 +531,8 @@ const detectors: readonly Detector[] = [
   cached,
   leaving,
   tooMuch,
+  swept,
+  counted,
   ...TRANSACTION_SCENARIOS.map((only) => explorer(only)),
   model,
   crash,

@@ -20,6 +20,7 @@ import { type ZoneDefinition, defineZone } from "../definition.ts";
 import { freeLeftovers } from "../leftovers.ts";
 import type { Uma } from "../uma.ts";
 import type { Zone } from "../zone.ts";
+import { BUCKET_HEAD, BUCKET_LOCK, BUCKET_NODES, BUCKET_WORDS, TABLE_BUCKETS, TABLE_CAPACITY, createEntryCount } from "./count.ts";
 import { type MapType, checkType, hashOf, holds } from "./hash.ts";
 
 export interface MapOptions {
@@ -70,14 +71,6 @@ const NODE_LINKED = 1;
 const NODE_KEY = 2;
 const NODE_VALUE = 4;
 const NODE_BYTES = 24;
-/** Table, words: capacity, number of entries, then the buckets. */
-const TABLE_CAPACITY = 0;
-const TABLE_COUNT = 1;
-const TABLE_BUCKETS = 4;
-const BUCKET_WORDS = 4;
-const BUCKET_HEAD = 0;
-const BUCKET_LOCK = 1;
-const BUCKET_NODES = 2;
 const MAX_CAPACITY = 2 ** 24;
 const TYPES: readonly MapType[] = ["i32", "u32", "f64", "item"];
 
@@ -125,6 +118,7 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
   const tables: Zone = uma.open(definition.table);
   const root = rootOf();
   const table = root >>> 2;
+  const count = createEntryCount(floor, table, bucketsFor(capacity), capacity);
   // A maker may have died before its table was the map's.
   if (tables.getCur() > 1) {
     freeLeftovers(
@@ -188,11 +182,13 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
       const node = find(key);
       return node === 0 ? undefined : valueAt(node);
     }
-    smr.enter();
-    const node = find(key);
-    const value = node === 0 ? undefined : valueAt(node);
-    smr.exit();
-    return value;
+    smr.enterBriefly();
+    try {
+      const node = find(key);
+      return node === 0 ? undefined : valueAt(node);
+    } finally {
+      smr.exitBriefly();
+    }
   }
 
   function checkNumber(what: string, type: MapType, given: unknown): void {
@@ -204,6 +200,7 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
   }
 
   function lockBucket(bucket: number): void {
+    locks.mend();
     if (locks.acquire(bucket + BUCKET_LOCK, patienceMs)) return;
     throw new UmaError("ERR_UMA_BUSY", `map "${name}": a bucket's lock could not be had in time; try again`, { zone: name });
   }
@@ -254,7 +251,7 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
       const before = wordBefore(bucket, key);
       const old = i32[before];
       if (old === 0) {
-        if (!mayGrow()) throw full();
+        if (!count.mayGrow(bucket)) throw full();
         journal((node >>> 2) + NODE_NEXT, i32[bucket + BUCKET_HEAD]);
         add(bucket + BUCKET_NODES, 1);
       } else {
@@ -293,13 +290,6 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
     return word;
   }
 
-  /** Counts one more entry, if there is room. A writer killed between this and its link leaves one too many until a sweep. */
-  function mayGrow(): boolean {
-    if (Atomics.add(i32, table + TABLE_COUNT, 1) < capacity) return true;
-    Atomics.sub(i32, table + TABLE_COUNT, 1);
-    return false;
-  }
-
   function remove(key: number): boolean {
     if (!holds(keyType, key)) return false;
     const bucket = bucketOf(key);
@@ -310,11 +300,12 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
       node = i32[before];
       if (node === 0) return false;
       makeMine(node);
+      count.announce(bucket);
       journal(before, i32[(node >>> 2) + NODE_NEXT]);
       journal((node >>> 2) + NODE_LINKED, 0);
       add(bucket + BUCKET_NODES, -1);
       commit();
-      Atomics.sub(i32, table + TABLE_COUNT, 1);
+      count.shrunk();
     } finally {
       locks.release();
     }
@@ -328,10 +319,14 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
 
   function chainOf(n: number): (readonly [number, number])[] {
     const chain: (readonly [number, number])[] = [];
-    smr.enter();
-    let node = i32[table + TABLE_BUCKETS + n * BUCKET_WORDS + BUCKET_HEAD];
-    for (; node !== 0; node = i32[(node >>> 2) + NODE_NEXT]) chain.push([keyAt(node), valueAt(node)]);
-    smr.exit();
+    const nested = smr.entered();
+    if (!nested) smr.enterBriefly();
+    try {
+      let node = i32[table + TABLE_BUCKETS + n * BUCKET_WORDS + BUCKET_HEAD];
+      for (; node !== 0; node = i32[(node >>> 2) + NODE_NEXT]) chain.push([keyAt(node), valueAt(node)]);
+    } finally {
+      if (!nested) smr.exitBriefly();
+    }
     return chain;
   }
 
@@ -342,16 +337,8 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
       (node) => i32[(node >>> 2) + NODE_LINKED] !== 0,
       (node) => nodes.freeSmr(node),
     );
-    recount();
+    count.putRight();
     return freed;
-  }
-
-  /** The count is put right if nobody has changed it meanwhile. */
-  function recount(): void {
-    const kept = Atomics.load(i32, table + TABLE_COUNT);
-    let counted = 0;
-    for (let n = 0; n < bucketsFor(capacity); n++) counted += i32[table + TABLE_BUCKETS + n * BUCKET_WORDS + BUCKET_NODES];
-    if (counted !== kept) Atomics.compareExchange(i32, table + TABLE_COUNT, kept, counted);
   }
 
   function verify(): string[] {
@@ -371,7 +358,7 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
       if (length !== i32[bucket + BUCKET_NODES])
         problems.push(`bucket ${n} has ${length} nodes, its count is ${i32[bucket + BUCKET_NODES]}`);
     }
-    if (seen.size !== i32[table + TABLE_COUNT]) problems.push(`${seen.size} nodes are linked, the count is ${i32[table + TABLE_COUNT]}`);
+    if (seen.size !== count.now()) problems.push(`${seen.size} nodes are linked, the count is ${count.now()}`);
     if (nodes.getCur() !== seen.size) problems.push(`${nodes.getCur()} nodes are out, ${seen.size} linked`);
     if (i32[i32[nodes.zone + ZONE_KEG] + KEG_LOCK] !== 0) problems.push("the nodes' keg is locked");
     return problems;
@@ -381,7 +368,7 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
     try {
       set(key, value);
     } catch (thrown) {
-      if (!(thrown instanceof UmaError) || thrown.code !== "ERR_UMA_LIMIT" || sweep() === 0) throw thrown;
+      if (!(thrown instanceof UmaError) || thrown.code !== "ERR_UMA_LIMIT" || (sweep() === 0 && count.now() >= capacity)) throw thrown;
       queue.pass(nodes.zone);
       set(key, value);
     }
@@ -390,7 +377,7 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
   return {
     definition,
     get size(): number {
-      return sizeNow();
+      return count.now();
     },
     get,
     has: (key) => get(key) !== undefined,
@@ -400,8 +387,4 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
     sweep,
     verify,
   };
-
-  function sizeNow(): number {
-    return Atomics.load(i32, table + TABLE_COUNT);
-  }
 }

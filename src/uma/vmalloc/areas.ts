@@ -14,10 +14,12 @@
  *     area one is refused; then each run is given back and its entry cleared in one transaction; then range and guard's entry go.
  *
  * So the guard's entry is the intent frame of what spans many locks: whoever recovers its worker takes apart what is not live, and
- * leaves what is to the living, noted as nobody's. Each step can be repeated.
+ * leaves what is to the living, noted as nobody's. Each step can be repeated. Whose an area is, and whether it is live, is decided
+ * under the arena's lock only: seen without it, a change may be half done, or be undone again when its worker has died.
  *
- * A free that a lock out of reach cuts short is finished by this thread at its next call, or by its recovery. One that found no lock
- * even to begin has left no trace in the memory: if its thread dies before the next call, the area is kept and reported.
+ * A free that a lock out of reach cuts short is finished by this thread at its next call, or by its recovery; what an exception (a
+ * stack overflow) left half built or half taken apart likewise. A free that found no lock even to begin has left no trace in the
+ * memory: if its thread dies before the next call, the area is kept and reported.
  */
 import { UmaError } from "../../backend/memory/errors.ts";
 import type { Floor } from "../../backend/memory/floor.ts";
@@ -89,8 +91,8 @@ export interface Areas {
   pagesIn(word: number): number;
   /** What is wrong with an address that was taken for an area's. */
   refusal(p: number, what: string): UmaError;
-  /** The next area behind the page of addresses at `p`: the address of its guard page, 0 = none. Takes no lock. */
-  next(p: number): number;
+  /** The next area behind the page of addresses at `p`, below `before`: the address of its guard page, 0 = none. Takes no lock. */
+  next(p: number, before?: number): number;
   /** Finishes what removals had to leave. @returns false when a lock is still out of reach. */
   finish(): boolean;
   /** Deals with what the worker `name`, dead or leaving, has. @returns null when a lock was out of reach. */
@@ -108,8 +110,13 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
   const engine: Engine = createEngine(floor);
   const request = emptyRequest();
   const makeArena = arenas.reserve(ADDRESSES);
-  /** Areas whose removal waits for a lock: still live, or begun. */
-  const unfinished: number[] = [];
+  /**
+   * Areas whose removal is not over: noted before it begins, so that an exception leaves nothing behind. `late`: it found no lock to
+   * begin with, and the area is still live. Otherwise it has begun, and what is live after all is let be.
+   */
+  const unfinished: { readonly p: number; late: boolean }[] = [];
+  /** The area that this thread is at building: from the transaction that takes its range until it is live or gone. */
+  let building = 0;
   let why: Outcome = OK;
 
   function open(bytes: number): void {
@@ -146,12 +153,13 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
     const p = guard + PAGE_BYTES;
     why = foreign === null ? pages.fill(p, count, patience) : pages.stand(p, count, foreign, patience);
     if (why !== OK) {
-      if (!dismantle(p, patience)) unfinished.push(p);
+      if (dismantle(p, patience)) building = 0;
       return 0;
     }
     const header = entryOf(guard);
     i32[callerEntry(p, i32[header + MAP_WHAT]) + MAP_NOTE] = caller;
     Atomics.store(i32, header + MAP_WHAT, i32[header + MAP_WHAT] | MAP_LIVE);
+    building = 0;
     return p;
   }
 
@@ -177,6 +185,7 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
           if (header !== 0) {
             set(header + MAP_NOTE, me);
             set(header + MAP_WHAT, (count << MAP_COUNT_SHIFT) | what);
+            building = guard + PAGE_BYTES;
             commit();
             return guard;
           }
@@ -224,13 +233,19 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
   function remove(p: number, io: boolean): void {
     finish();
     const what = io ? "iounmap" : "vfree";
-    if (unfinished.includes(p)) throw new UmaError("ERR_UMA_DOUBLE_FREE", `${what}: the area at ${p} is being freed already`, { value: p });
     const header = headerAt(p);
+    const isLive = header !== 0 && (i32[header + MAP_WHAT] & MAP_LIVE) !== 0;
+    if (unfinished.some((entry) => entry.p === p && (entry.late || !isLive))) {
+      throw new UmaError("ERR_UMA_DOUBLE_FREE", `${what}: the area at ${p} is being freed already`, { value: p });
+    }
     if (header === 0) throw refusal(p, what);
     checkKind(i32[header + MAP_WHAT], p, io);
-    const begun = begin(p, header);
+    const entry = { p, late: false };
+    unfinished.push(entry);
+    const begun = begin(p, true);
+    entry.late = begun === BUSY;
+    if (begun === EMPTY || (begun === OK && dismantle(p, patienceMs))) unfinished.pop();
     if (begun === EMPTY) throw refusal(p, what);
-    if (begun === BUSY || !dismantle(p, patienceMs)) unfinished.push(p);
   }
 
   function checkKind(word: number, p: number, io: boolean): void {
@@ -239,12 +254,18 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
     throw new UmaError("ERR_VMEM_KIND", `the area at ${p} was made by ${made}`, { zone: ADDRESSES, value: p });
   }
 
-  /** The area becomes this worker's, and is no longer live. @returns EMPTY when it is none, BUSY when the lock is out of reach. */
-  function begin(p: number, header: number): Outcome {
+  /**
+   * The area at `p` becomes this worker's, and is no longer live, unless it is so already.
+   * @param ofLive - false: a live one is let be.
+   * @returns EMPTY when there is none, or it is not to be; BUSY when the lock is out of reach.
+   */
+  function begin(p: number, ofLive: boolean): Outcome {
     if (!locks.acquire(i32[record() + VMAP_ARENA] + ARENA_LOCK, patienceMs)) return BUSY;
     try {
-      const word = i32[header + MAP_WHAT];
-      if (entryOf(p - PAGE_BYTES) !== header || (word & (MAP_AREA | MAP_LIVE)) !== (MAP_AREA | MAP_LIVE)) return EMPTY;
+      const header = headerAt(p);
+      const word = header === 0 ? 0 : i32[header + MAP_WHAT];
+      if ((word & MAP_LIVE) === 0) return header !== 0 && i32[header + MAP_NOTE] === me ? OK : EMPTY;
+      if (!ofLive) return EMPTY;
       set(header + MAP_NOTE, me);
       set(header + MAP_WHAT, word & ~MAP_LIVE);
       commit();
@@ -285,27 +306,23 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
 
   function finish(): boolean {
     if (record() !== 0) enter(true);
-    for (let n = unfinished.length; n > 0; n--) {
-      const p = unfinished[0] as number;
-      const header = headerAt(p);
-      const mine = header !== 0 && (i32[header + MAP_WHAT] & MAP_LIVE) === 0 && i32[header + MAP_NOTE] === me;
-      if (header !== 0 && !mine) {
-        const begun = begin(p, header);
-        if (begun === BUSY) return false;
-        // Somebody else has freed it meanwhile, as wrongly as can be.
-        if (begun === EMPTY) {
-          unfinished.shift();
-          continue;
-        }
-      }
-      if (header !== 0 && !dismantle(p, patienceMs)) return false;
+    if (building !== 0) {
+      unfinished.push({ p: building, late: false });
+      building = 0;
+    }
+    for (let entry = unfinished[0]; entry !== undefined; entry = unfinished[0]) {
+      const begun = begin(entry.p, entry.late);
+      if (begun === BUSY) return false;
+      entry.late = false;
+      // EMPTY: the exception had come before the beginning or after the end; or somebody else has freed it, as wrongly as can be.
+      if (begun === OK && !dismantle(entry.p, patienceMs)) return false;
       unfinished.shift();
     }
     return true;
   }
 
-  function next(p: number): number {
-    const end = VMAP_START + total();
+  function next(p: number, before?: number): number {
+    const end = before ?? VMAP_START + total();
     const here = p < VMAP_START ? 0 : entryOf(p);
     const word = here === 0 ? 0 : i32[here + MAP_WHAT];
     // Over the area's own pages, if it still is one.
@@ -343,32 +360,41 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
     const left: AreaLeftover[] = [];
     if (record() === 0) return left;
     if (name === me && !finish()) return null;
-    const lock = enter(true) + ARENA_LOCK;
-    // The lock once: whoever died in the middle of a change, and is not recovered yet, must be so first.
-    if (!locks.acquire(lock, patienceMs)) return null;
-    locks.release();
-    for (let guard = next(VMAP_START - PAGE_BYTES); guard !== 0; guard = next(guard)) {
-      const header = entryOf(guard);
-      if (i32[header + MAP_NOTE] !== name) continue;
-      const word = Atomics.load(i32, header + MAP_WHAT);
-      if ((word & MAP_LIVE) === 0) {
-        if ((word & MAP_AREA) !== 0 && !dismantle(guard + PAGE_BYTES, patienceMs)) return null;
-        continue;
-      }
-      if (!locks.acquire(lock, patienceMs)) return null;
-      try {
-        // Somebody may have begun to take it apart since.
-        const live = MAP_AREA | MAP_LIVE;
-        if (i32[header + MAP_NOTE] !== name || (i32[header + MAP_WHAT] & live) !== live) continue;
-        set(header + MAP_NOTE, MARK_ORPHAN);
-        commit();
-      } finally {
-        locks.release();
-      }
-      const kind = (word & MAP_IO) === 0 ? "vmalloc" : "ioremap";
-      left.push({ address: guard + PAGE_BYTES, bytes: pagesIn(word) * PAGE_BYTES, kind });
+    enter(true);
+    const end = VMAP_START + total();
+    for (let n = 0, start = VMAP_START; start < end; n++, start += MAP_TABLE_SPAN) {
+      if (table.hasTable(n) && !sweep(name, start, Math.min(start + MAP_TABLE_SPAN, end), left)) return null;
     }
     return left;
+  }
+
+  /**
+   * Deals with what the dead worker has between two addresses, all of it under one holding of the lock: only under it is no change
+   * of whose an area is under way, that may be undone once the walk has gone by. @returns false when a lock was out of reach.
+   */
+  function sweep(name: number, start: number, end: number, left: AreaLeftover[]): boolean {
+    if (!locks.acquire(i32[record() + VMAP_ARENA] + ARENA_LOCK, patienceMs)) return false;
+    const half: number[] = [];
+    try {
+      for (let guard = next(start - PAGE_BYTES, end); guard !== 0; guard = next(guard, end)) {
+        const header = entryOf(guard);
+        if (i32[header + MAP_NOTE] !== name) continue;
+        const word = i32[header + MAP_WHAT];
+        const address = guard + PAGE_BYTES;
+        if ((word & MAP_LIVE) === 0) {
+          half.push(address);
+          continue;
+        }
+        set(header + MAP_NOTE, MARK_ORPHAN);
+        commit();
+        left.push({ address, bytes: pagesIn(word) * PAGE_BYTES, kind: (word & MAP_IO) === 0 ? "vmalloc" : "ioremap" });
+      }
+    } finally {
+      locks.release();
+    }
+    // Nobody else touches what is not live.
+    for (const p of half) if (!dismantle(p, patienceMs)) return false;
+    return true;
   }
 
   return { table, open, total, make, outcome: () => why, remove, headerAt, callerOf, pagesIn, refusal, next, finish, recover };
