@@ -123,6 +123,26 @@ function deadShortcuts(deadLine: number): Int32Array {
   return shortcuts;
 }
 
+/**
+ * Ends a thread's part in the memory for good, also where zones could not be closed: their handles point to the dead line, no lock is
+ * taken any more, and what had to wait for one is left to whoever recovers the slot.
+ */
+export function endCore(core: Core): void {
+  const { base } = core.floor.cells;
+  core.attached = false;
+  core.floor.locks.end();
+  for (const z of core.open) {
+    if (z === undefined) continue;
+    z.line = base + SB_DEAD_LINE;
+    z.hurt = 0;
+    z.closed = true;
+  }
+  for (let tag = 0; tag < SHORTCUT_TAGS; tag++) core.shortcuts[4 * tag] = base + SB_DEAD_LINE;
+  core.open.length = 0;
+  core.unfinished.length = 0;
+  core.closings.length = 0;
+}
+
 /** Frees what could not be freed when it was, as far as locks are to be had now: at the first that is not, the rest goes on waiting. */
 export function finishUnfinished(core: Core): void {
   const { unfinished } = core;

@@ -14,7 +14,7 @@ import { checkWorkers, clearRegions, declareReady, defaultWorkers, type Geometry
 import type { Arenas } from "../backend/vmem/arenas.ts";
 import { createSlots } from "../backend/memory/slots.ts";
 import { type Parts, compose } from "./composition.ts";
-import { createCore, type Core, finishUnfinished } from "./core.ts";
+import { createCore, type Core, endCore, finishUnfinished } from "./core.ts";
 import type { ZoneDefinition } from "./definition.ts";
 import type { Views } from "./hooks.ts";
 import { type Failure, failureName } from "./outcome.ts";
@@ -258,23 +258,26 @@ export class Uma {
 
   /**
    * Recovers a worker that is certainly dead: its `exit` event has come, or it can never run again.
-   * @param who - the worker's ticket, or its slot number for whoever is in it now.
+   * @param who - the worker's ticket, or its slot number for whoever is in it now. A worker that has disposed of its attachment and
+   * could not finish is recovered by its number alone; by its ticket its thread has ended, and the workers it had started with it.
    * @returns what it left; `done` is false when a lock was out of reach, or another worker is at it, be it only to undo what the dead
    * one had open under a lock: call again. null when there is nothing (more) to do.
    * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_OPTION for a slot that is none, or one's own.
    */
   reap(who: Ticket | number): RecoveryReport | null {
     this.check();
-    return this.parts.recovery.run(this.deadName(who));
+    const { name, ended } = this.deadName(who);
+    return this.parts.recovery.run(name, undefined, ended);
   }
 
-  /** Certifies the death of a worker. @returns its name. */
-  private deadName(who: Ticket | number): number {
+  /** Certifies the death of a worker. @returns its name, and whether its thread has ended: it may have certified itself. */
+  private deadName(who: Ticket | number): { readonly name: number; readonly ended: boolean } {
     const { slots, slot } = this.parts.core.floor;
     const name = typeof who === "number" ? slots.tenant(checkSlot(who, slots.count)) : this.nameIn(who);
     if (slotOf(name) === slot) throw new UmaError("ERR_UMA_OPTION", "a worker cannot reap itself", { value: slot });
-    slots.certify(name);
-    return name;
+    const ended = typeof who !== "number" || !slots.standsAlone(name);
+    if (ended) slots.certify(name);
+    return { name, ended };
   }
 
   /**
@@ -285,10 +288,10 @@ export class Uma {
   async reapAsync(who: Ticket | number, options: ReapAsyncOptions = {}): Promise<RecoveryReport | null> {
     this.check();
     const slice = sliceOf(options);
-    const name = this.deadName(who);
+    const { name, ended } = this.deadName(who);
     const { core, recovery } = this.parts;
     for (;;) {
-      const report = recovery.run(name, performance.now() + slice);
+      const report = recovery.run(name, performance.now() + slice, ended);
       if (report === null ? !core.floor.slots.isDead(name) : report.done) return report;
       const pauseMs = recovery.outOfTime() ? 0 : RETRY_MS;
       await new Promise<void>((resolve) => void setTimeout(resolve, pauseMs));
@@ -525,16 +528,20 @@ export class Uma {
     return report;
   }
 
-  /** Leaves as {@link detach} does; if a lock is out of reach, what is left is for whoever reaps this slot. */
+  /**
+   * Leaves as {@link detach} does. If a lock is out of reach, what is left is for whoever reaps this slot by its number; the workers that
+   * this thread has started go on.
+   */
   [Symbol.dispose](): void {
     if (!this.parts.core.attached || this.detach().done) return;
     this.end();
-    this.parts.core.floor.slots.certify(this.name);
+    this.parts.core.floor.slots.leaveBehind(this.name);
     this.releaseLock?.();
   }
 
   private end(): void {
-    this.parts.core.attached = false;
+    endCore(this.parts.core);
+    this.parts.waiting.end();
     attached.delete(this.key);
   }
 

@@ -36,6 +36,8 @@ export interface Waiting {
   closing(z: Zone): boolean;
   /** Serves the promises that can be served. */
   serve(): void;
+  /** Ends the promises of a thread that has left, and its timer. */
+  end(): void;
   /** Has the thread's event loop do what other workers ask, and serve promises, as soon as it is woken. */
   listen(): void;
 }
@@ -309,5 +311,18 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     return true;
   }
 
-  return { wait, later, closing, serve, listen };
+  function end(): void {
+    if (alarm !== null) clearTimeout(alarm);
+    alarm = null;
+    stale.clear();
+    for (const entry of Array.from(promised)) {
+      if (!remove(entry)) continue;
+      const { name } = entry.z;
+      entry.reject(
+        new UmaError("ERR_UMA_DETACHED", `this thread has detached while an item of zone "${name}" was waited for`, { zone: name }),
+      );
+    }
+  }
+
+  return { wait, later, closing, serve, end, listen };
 }

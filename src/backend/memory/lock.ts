@@ -55,6 +55,8 @@ export interface RobustLocks {
   settle(name: number): boolean;
   /** Whether the last acquire found the lock taken. */
   contended(): boolean;
+  /** This worker has left: nothing is locked or undone in its name any more, its slot may be another's. */
+  end(): void;
 }
 
 /**
@@ -183,6 +185,13 @@ export function createLocks(cells: Cells, slots: number, me: number, journal: Jo
     i32[slot + SLOT_PENDING_LOCK] = 0;
   }
 
-  const robust: RobustLocks = { hurry: 0, acquire, release, mend, salvage, settle, contended: () => wasContended };
+  function end(): void {
+    robust.acquire = () => {
+      throw new UmaError("ERR_UMA_DETACHED", "this thread has detached from the memory");
+    };
+    robust.mend = () => undefined;
+  }
+
+  const robust: RobustLocks = { hurry: 0, acquire, release, mend, salvage, settle, contended: () => wasContended, end };
   return robust;
 }

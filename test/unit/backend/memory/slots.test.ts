@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import {
   GENERATION_MASK,
+  SLOT_ALONE,
   SLOT_INTENT_DEPTH,
   SLOT_ISSUER,
   SLOT_JOURNAL_COUNT,
@@ -94,6 +95,48 @@ describe("the life of a slot", () => {
     slots.reserve(0);
     for (const word of [SLOT_REAPER, SLOT_PENDING_LOCK, SLOT_JOURNAL_COUNT, SLOT_INTENT_DEPTH, SLOT_OPEN, SLOT_OPEN + 31])
       expect(i32[at + word]).toBe(0);
+  });
+});
+
+describe("a tenant that certifies itself", () => {
+  test("is dead, and has not ended before somebody else says so", () => {
+    const { slots } = makeSlots();
+    const name = slots.reserve(0);
+    slots.adopt(name);
+    slots.leaveBehind(name);
+    expect([slots.isDead(name), slots.standsAlone(name), slots.hasEnded(name)]).toEqual([true, true, false]);
+    expect(slots.certify(name)).toBe(true);
+    expect([slots.isDead(name), slots.standsAlone(name), slots.hasEnded(name)]).toEqual([true, false, true]);
+    expect(slots.certify(name)).toBe(false);
+  });
+
+  test("and is killed while it does has ended when that is said", () => {
+    const { i32, slots } = makeSlots();
+    const name = slots.reserve(0);
+    slots.adopt(name);
+    i32[slots.wordOf(slotOf(name)) + SLOT_ALONE] = name;
+    expect([slots.isLive(name), slots.hasEnded(name)]).toEqual([true, false]);
+    expect(slots.certify(name)).toBe(true);
+    expect(slots.hasEnded(name)).toBe(true);
+  });
+
+  test("has not ended either for whoever looks while its slot gets its next tenant", () => {
+    const { i32, slots } = makeSlots(1);
+    const name = slots.reserve(0);
+    slots.adopt(name);
+    slots.leaveBehind(name);
+    const { load } = Atomics;
+    const alone = slots.wordOf(1) + SLOT_ALONE;
+    const looks = vi.spyOn(Atomics, "load").mockImplementation(((view: Int32Array, at: number) => {
+      if (view === i32 && at === alone && slots.tenant(1) === name) {
+        slots.retire(name);
+        slots.reserve(0);
+      }
+      return load(view, at);
+    }) as never);
+    expect(slots.hasEnded(name)).toBe(false);
+    looks.mockRestore();
+    expect(generationOf(slots.tenant(1))).toBe(1);
   });
 });
 
