@@ -104,7 +104,7 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     caches.asWaiter(z.zone);
     try {
       const p = z.tryAlloc(arg);
-      if (p === 0 && core.failure !== REFUSED) i32[z.line + LINE_FAILS] = fails;
+      if (p === 0 && !z.closed && core.failure !== REFUSED) i32[z.line + LINE_FAILS] = fails;
       return p;
     } finally {
       caches.asWaiter(0);
@@ -133,6 +133,8 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     leaveStale();
     const first = z.tryAlloc(arg);
     if (first !== 0) return first;
+    // By what the limit's action, or a callback, has done.
+    if (z.closed) throw gone(z);
     if (core.failure === REFUSED) throw refused(z);
     if (inHookOf(z)) {
       throw new UmaError("ERR_UMA_HOOK_RECURSION", `a ctor or dtor of zone "${z.name}" would wait for an item of its own zone`, {
@@ -166,6 +168,8 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
 
   function sleepUntil(z: Zone, arg: unknown, until: number): number {
     for (;;) {
+      // While it slept, another may have destroyed it: its record is nobody's now, or another zone's.
+      if (z.closed) throw gone(z);
       // Joined anew each time: the lock may have been out of reach before.
       queue.join(slotWord, z.zone);
       const seen = Atomics.load(i32, WAIT);
@@ -201,6 +205,10 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
       const first = isNeeded(z) ? 0 : z.tryAlloc(arg);
       if (first !== 0) {
         resolve(first);
+        return;
+      }
+      if (z.closed) {
+        reject(gone(z));
         return;
       }
       if (!isNeeded(z) && core.failure === REFUSED) {
@@ -300,13 +308,15 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     hear();
   }
 
+  function gone(z: Zone): UmaError {
+    return new UmaError("ERR_UMA_ZONE_CLOSED", `zone "${z.name}" was closed while an item was waited for`, { zone: z.name });
+  }
+
   function closing(z: Zone): boolean {
-    const gone = (): UmaError =>
-      new UmaError("ERR_UMA_ZONE_CLOSED", `zone "${z.name}" was closed while an item was waited for`, { zone: z.name });
     if (!queue.leave(slotWord, z.zone)) return false;
     stale.delete(z);
     for (const entry of Array.from(promised)) {
-      if (entry.z === z && remove(entry)) entry.reject(gone());
+      if (entry.z === z && remove(entry)) entry.reject(gone(z));
     }
     return true;
   }

@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { Uma, type Zone, defineZone } from "../../../src/index.ts";
+import { ZONE_SLEEPERS, ZONE_SLEEPS } from "../../../src/backend/memory/layout.ts";
 import { hire } from "../../fixtures/crew.ts";
 import { mortal, plain, ten } from "../../fixtures/feature-zones.ts";
+import { secondWorker } from "../../fixtures/zones.ts";
 
 const MIB = 2 ** 20;
 const coded = (code: string): unknown => expect.objectContaining({ code });
@@ -113,6 +115,42 @@ test("allocAsync gives up in time, and is rejected when the zone is closed", asy
   const last = z.allocAsync();
   z.destroy({ force: true });
   await expect(last).rejects.toMatchObject({ code: "ERR_UMA_ZONE_CLOSED" });
+  finish(uma);
+});
+
+test("a wait for a zone that is destroyed meanwhile, by another or by what is called on the way, ends and joins no queue any more", async () => {
+  for (const by of ["another", "the limit's action"] as const) {
+    for (const nth of [0, 1, 2]) {
+      const uma = Uma.create({ bytes: MIB, workers: 4, patience: 0 });
+      const other = await secondWorker(uma);
+      const short = defineZone("short", { size: 64, limit: 1 });
+      const [z, theirs] = [uma.open(short), other.open(short)];
+      z.alloc();
+      let met = 0;
+      z.setMaxAction(() => {
+        if (met++ === nth) (by === "another" ? theirs : z).destroy({ force: true });
+      });
+      if (nth === 0) await expect(z.allocAsync()).rejects.toMatchObject({ code: "ERR_UMA_ZONE_CLOSED" });
+      else expect(() => z.allocWait({ timeout: 500 })).toThrow(coded("ERR_UMA_ZONE_CLOSED"));
+      const { queue, floor } = uma.core;
+      expect([queue.isWaiting(floor.slotWord, z.id), floor.cells.i32[z.zone + ZONE_SLEEPERS]]).toEqual([false, 0]);
+      // Whoever has its record next counts its own sleepers.
+      const next = uma.open(defineZone("next", { size: 64, limit: 1 }));
+      next.alloc();
+      expect(() => next.allocWait({ timeout: 1 })).toThrow(coded("ERR_UMA_TIMEOUT"));
+      expect(floor.cells.i32[next.zone + ZONE_SLEEPERS]).toBe(0);
+      expect(uma.verify().problems).toEqual([]);
+    }
+  }
+});
+
+test("the first look of a wait may find its zone destroyed by what is called on the way", () => {
+  const uma = Uma.create({ bytes: MIB, workers: 4, patience: 0 });
+  const z = uma.open(defineZone("short", { size: 64, limit: 1 }));
+  z.alloc();
+  z.setMaxAction(() => void z.destroy({ force: true }));
+  expect(() => z.allocWait({ timeout: 500 })).toThrow(coded("ERR_UMA_ZONE_CLOSED"));
+  expect(uma.core.floor.cells.i32[z.zone + ZONE_SLEEPS]).toBe(0);
   finish(uma);
 });
 
