@@ -372,6 +372,7 @@ export class Uma {
     core.floor.locks.mend();
     recovery.finishOwnFrames();
     this.parts.closing.finish();
+    this.parts.waiting.leaveStale();
     finishUnfinished(core);
     for (const z of core.open) {
       // A zone whose hook is calling this is seen to when the hook is done.

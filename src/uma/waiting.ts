@@ -34,6 +34,8 @@ export interface Waiting {
   later(z: Zone, arg: unknown, options: AsyncWaitOptions): Promise<number>;
   /** Ends all waits of this thread for a zone that is being closed. @returns false when a lock was out of reach. */
   closing(z: Zone): boolean;
+  /** Leaves the queues that could not be left at once, a lock being out of reach. */
+  leaveStale(): void;
   /** Serves the promises that can be served. */
   serve(): void;
   /** Ends the promises of a thread that has left, and its timer. */
@@ -69,12 +71,11 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
   const { slotWord, slot } = core.floor;
   const { heapStart, heapEnd } = core.floor.geometry;
   const scan = createMarkScan(core.floor, core.slabs);
-  const { caches } = core;
+  const { caches, staleWaits } = core;
   const WAIT = slotWord + SLOT_WAIT;
   const promised: Promised[] = [];
   /** Waits that block this thread at the moment, by zone: a ctor may wait for an item of another zone. */
   const blocked: Zone[] = [];
-  const stale = new Set<Zone>();
   /** The wait word as it was before this thread last looked at everything. */
   let heard = 0;
   let alarm: ReturnType<typeof setTimeout> | null = null;
@@ -86,14 +87,13 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
   /** Ends this worker's place in the queue unless another of its waits needs it, and passes on what it leaves. */
   function leave(z: Zone): void {
     if (z.closed || isNeeded(z)) return;
-    if (!queue.leave(slotWord, z.zone)) stale.add(z);
+    if (!queue.leave(slotWord, z.zone)) staleWaits.add(z);
     queue.pass(z.zone);
   }
 
-  /** Places in a queue that could not be left at once, the lock being out of reach. */
   function leaveStale(): void {
-    for (const z of Array.from(stale)) {
-      stale.delete(z);
+    for (const z of Array.from(staleWaits)) {
+      staleWaits.delete(z);
       leave(z);
     }
   }
@@ -314,7 +314,7 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
 
   function closing(z: Zone): boolean {
     if (!queue.leave(slotWord, z.zone)) return false;
-    stale.delete(z);
+    staleWaits.delete(z);
     for (const entry of Array.from(promised)) {
       if (entry.z === z && remove(entry)) entry.reject(gone(z));
     }
@@ -324,7 +324,6 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
   function end(): void {
     if (alarm !== null) clearTimeout(alarm);
     alarm = null;
-    stale.clear();
     for (const entry of Array.from(promised)) {
       if (!remove(entry)) continue;
       const { name } = entry.z;
@@ -334,5 +333,5 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     }
   }
 
-  return { wait, later, closing, serve, end, listen };
+  return { wait, later, closing, leaveStale, serve, end, listen };
 }
