@@ -196,13 +196,31 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
         core.failure = outcome;
         break;
       }
-      if (i32[PAGE_LIMIT] !== 0) services.relieve();
+      if (i32[PAGE_LIMIT] !== 0) relieve(z, p);
       if (p === 0 && must) throw failed(z);
       return p;
     } catch (thrown) {
       wound(z, thrown);
       throw thrown;
     }
+  }
+
+  /** What a callback or a fini throws goes to who allocates, who then has allocated nothing. */
+  function relieve(z: Zone, p: number): void {
+    try {
+      services.relieve();
+    } catch (thrown) {
+      // A callback that has left the memory has left the item, too.
+      if (p !== 0 && core.attached) takeBack(z, p);
+      throw thrown;
+    }
+  }
+
+  /** No call into the caches here: the exception may be a full stack's. */
+  function takeBack(z: Zone, p: number): void {
+    if (z.checks) u8[markIndex(z, p)] = MINE_BUSY;
+    unfinished.push({ zone: z, item: p });
+    uncountAlloc(z);
   }
 
   function countAlloc(line: number): void {
