@@ -180,8 +180,7 @@ export class Uma {
       });
     }
     const floor = createFloor(cells, geometry, ticket.name, patience);
-    if (holdsLock) cells.i32[floor.slotWord + SLOT_HOST_LOCK] = ticket.name;
-    if (!floor.slots.adopt(ticket.name)) {
+    if ((holdsLock && !floor.slots.announceLock(ticket.name)) || !floor.slots.adopt(ticket.name)) {
       throw new UmaError("ERR_UMA_TICKET", `the ticket for slot ${slotOf(ticket.name)} was used before, or its reservation was withdrawn`, {
         value: slotOf(ticket.name),
       });

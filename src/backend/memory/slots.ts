@@ -12,6 +12,7 @@ import {
   GENERATION_MASK,
   SLOT_ALONE,
   SLOT_HANDING,
+  SLOT_HOST_LOCK,
   SLOT_INTENT_DEPTH,
   SLOT_ISSUER,
   SLOT_JOURNAL_COUNT,
@@ -44,6 +45,8 @@ export interface Slots {
    * @returns its name, 0 when all are taken.
    */
   reserve(issuer: number): number;
+  /** Says that the tenant to come holds its host's lock, before it adopts. @returns false when the ticket is no longer good. */
+  announceLock(name: number): boolean;
   /** RESERVED → LIVE, by the worker the ticket is for. @returns false when the ticket is no longer good. */
   adopt(name: number): boolean;
   /**
@@ -129,6 +132,16 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     const generation = generationOf(name);
     const before = stateWord(generation, from);
     return Atomics.compareExchange(i32, wordOf(slotOf(name)) + SLOT_STATE, before, stateWord(generation, to)) === before;
+  }
+
+  function announceLock(name: number): boolean {
+    const at = wordOf(slotOf(name)) + SLOT_HOST_LOCK;
+    for (;;) {
+      // Read before the state: what another tenant has said since is not overwritten by a ticket that was withdrawn meanwhile.
+      const seen = Atomics.load(i32, at);
+      if (!is(name, STATE_RESERVED)) return false;
+      if (Atomics.compareExchange(i32, at, seen, name) === seen) return true;
+    }
   }
 
   function adopt(name: number): boolean {
@@ -227,6 +240,7 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     count,
     wordOf,
     reserve,
+    announceLock,
     adopt,
     certify,
     leaveBehind,

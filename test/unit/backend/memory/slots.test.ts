@@ -2,6 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import {
   GENERATION_MASK,
   SLOT_ALONE,
+  SLOT_HOST_LOCK,
   SLOT_INTENT_DEPTH,
   SLOT_ISSUER,
   SLOT_JOURNAL_COUNT,
@@ -146,6 +147,33 @@ describe("late calls meet another generation and do nothing", () => {
     const name = slots.reserve(0);
     expect(slots.adopt(name)).toBe(true);
     expect(slots.adopt(name)).toBe(false);
+  });
+
+  test("a ticket that was withdrawn says of no lock that it is held, whenever it is withdrawn: the next tenant's word stands", () => {
+    for (const when of ["before", "meanwhile"] as const) {
+      const { i32, slots } = makeSlots(1);
+      const at = slots.wordOf(1) + SLOT_HOST_LOCK;
+      const first = slots.reserve(0);
+      const next = (): void => {
+        slots.certify(first);
+        slots.retire(first);
+        const second = slots.reserve(0);
+        expect([slots.announceLock(second), slots.adopt(second)]).toEqual([true, true]);
+      };
+      if (when === "before") next();
+      const { compareExchange } = Atomics;
+      let moved = when === "before";
+      const late = vi.spyOn(Atomics, "compareExchange").mockImplementation(((view: Int32Array, word: number, from: number, to: number) => {
+        if (word === at && !moved) {
+          moved = true;
+          next();
+        }
+        return compareExchange(view, word, from, to);
+      }) as never);
+      expect(slots.announceLock(first)).toBe(false);
+      late.mockRestore();
+      expect(i32[at]).toBe(slots.tenant(1));
+    }
   });
 
   test("a ticket that was withdrawn cannot be used any more", () => {
