@@ -202,7 +202,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       // What it has left behind itself is all that is recovered: what it has started lives, as it does.
       (!slots.standsAlone(name) && recoverChildren(name, report) !== OK)
     ) {
-      slots.unclaim(name);
+      slots.unclaim(name, me);
       return true;
     }
     callForOrphans();

@@ -152,7 +152,8 @@ export function createLocks(cells: Cells, slots: number, me: number, journal: Jo
     if (Atomics.compareExchange(i32, reaper, other, me) !== other) return true;
     // Between our look and our claim the recovery may have ended: then the slot is no longer DEAD at this generation.
     if (deadHolder(word)) salvage(word & ~LOCK_WAITERS);
-    Atomics.store(i32, reaper, 0);
+    // Only what is ours: the slot may have had other tenants since, and the claim be that of another's recovery.
+    Atomics.compareExchange(i32, reaper, me, 0);
     return true;
   }
 

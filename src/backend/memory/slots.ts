@@ -85,7 +85,7 @@ export interface Slots {
    */
   claim(name: number, me: number): boolean;
   /** Gives an unfinished recovery up again. */
-  unclaim(name: number): void;
+  unclaim(name: number, me: number): void;
   /** DEAD → FREE at the next generation, by the claimed recoverer when nothing is left; LIVE → FREE by whoever leaves in order. */
   retire(name: number): void;
 }
@@ -223,8 +223,8 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     return false;
   }
 
-  function unclaim(name: number): void {
-    Atomics.store(i32, wordOf(slotOf(name)) + SLOT_REAPER, 0);
+  function unclaim(name: number, me: number): void {
+    Atomics.compareExchange(i32, wordOf(slotOf(name)) + SLOT_REAPER, me, 0);
   }
 
   function retire(name: number): void {

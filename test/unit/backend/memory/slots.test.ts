@@ -240,7 +240,11 @@ describe("claiming a recovery", () => {
     expect(slots.claim(victim, second)).toBe(false);
     slots.certify(first);
     expect(slots.claim(victim, second)).toBe(true);
-    slots.unclaim(victim);
+    // Given up by whoever has it, and nobody else.
+    slots.unclaim(victim, first);
+    expect(slots.reaper(victim)).toBe(second);
+    slots.unclaim(victim, second);
+    expect(slots.reaper(victim)).toBe(0);
     expect(slots.claim(victim, nameOf(4, 0))).toBe(true);
   });
 
