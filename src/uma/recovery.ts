@@ -161,13 +161,21 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     const outer = deadline;
     deadline = until;
     late = false;
+    const report = begun.get(name) ?? emptyReport(name);
     try {
-      const report = begun.get(name) ?? emptyReport(name);
       // Another is at it: its recoverer, or one who waits for its lock and undoes what it had open, and then lets go of it again.
       if (!recover(name, report, ended)) return slots.isDead(name) ? report : null;
       if (report.done) begun.delete(name);
       else begun.set(name, report);
       return report;
+    } catch (thrown) {
+      // Whoever tries it next must be able to claim it, and goes on in the same report; what was half changed is undone before.
+      locks.mend();
+      if (slots.isDead(name)) {
+        begun.set(name, report);
+        slots.unclaim(name, me);
+      }
+      throw thrown;
     } finally {
       running.delete(name);
       deadline = outer;

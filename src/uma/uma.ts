@@ -82,6 +82,8 @@ const CREATOR_PATIENCE_MS = 50;
 const WORKER_PATIENCE_MS = 5000;
 /** Between two tries of a recovery that met a lock it could not have, milliseconds. */
 const RETRY_MS = 10;
+/** How often an asynchronous recovery is tried again that an exception has ended; each time after twice as long. */
+const MOST_FAILURES = 5;
 /** How long an asynchronous recovery keeps its thread between two turns of the event loop, milliseconds. */
 const SLICE_MS = 4;
 const WATCH_INTERVAL_MS = 250;
@@ -281,7 +283,7 @@ export class Uma {
 
   /**
    * Recovers a worker as {@link reap} does, but gives the event loop its turn between slices of the work, and tries again by itself
-   * where a lock was out of reach.
+   * where a lock was out of reach, and a few times after an exception.
    * @returns resolves with what the worker left once that is done; null when there was nothing (more) to do.
    */
   async reapAsync(who: Ticket | number, options: ReapAsyncOptions = {}): Promise<RecoveryReport | null> {
@@ -289,10 +291,17 @@ export class Uma {
     const slice = sliceOf(options);
     const { name, ended } = this.deadName(who);
     const { core, recovery } = this.parts;
-    for (;;) {
-      const report = recovery.run(name, performance.now() + slice, ended);
-      if (report === null ? !core.floor.slots.isDead(name) : report.done) return report;
-      const pauseMs = recovery.outOfTime() ? 0 : RETRY_MS;
+    for (let failures = 0; ; ) {
+      let pauseMs = RETRY_MS;
+      try {
+        const report = recovery.run(name, performance.now() + slice, ended);
+        if (report === null ? !core.floor.slots.isDead(name) : report.done) return report;
+        if (recovery.outOfTime()) pauseMs = 0;
+      } catch (thrown) {
+        // Perhaps only for want of something that comes back: nobody else may be there to see to it.
+        if (++failures > MOST_FAILURES) throw thrown;
+        pauseMs = RETRY_MS << failures;
+      }
       await new Promise<void>((resolve) => void setTimeout(resolve, pauseMs));
       if (!core.attached) return null;
     }
