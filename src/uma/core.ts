@@ -55,6 +55,8 @@ export interface Core {
   readonly unfinished: { zone: Zone; item: number }[];
   /** Closings of zones in this thread that a lock out of reach has cut short. */
   readonly closings: { zone: number; handle: ZoneHandle | null }[];
+  /** Zones in whose queues this thread stands still, although it waits no more: the lock was out of reach. */
+  readonly staleWaits: Set<Zone>;
   /** How deep this thread is in ctor and dtor of zones without marks, by id. */
   readonly hookDepth: Int32Array;
   /**
@@ -108,6 +110,7 @@ export function createCore(floor: Floor): Core {
     open: [],
     unfinished: [],
     closings: [],
+    staleWaits: new Set(),
     hookDepth: new Int32Array(MAX_ZONES),
     shortcuts: deadShortcuts(floor.cells.base + SB_DEAD_LINE),
     failure: OK,
@@ -121,6 +124,27 @@ function deadShortcuts(deadLine: number): Int32Array {
   const shortcuts = new Int32Array(4 * SHORTCUT_TAGS);
   for (let tag = 0; tag < SHORTCUT_TAGS; tag++) shortcuts[4 * tag] = deadLine;
   return shortcuts;
+}
+
+/**
+ * Ends a thread's part in the memory for good, also where zones could not be closed: their handles point to the dead line, no lock is
+ * taken any more, and what had to wait for one is left to whoever recovers the slot.
+ */
+export function endCore(core: Core): void {
+  const { base } = core.floor.cells;
+  core.attached = false;
+  core.floor.locks.end();
+  for (const z of core.open) {
+    if (z === undefined) continue;
+    z.line = base + SB_DEAD_LINE;
+    z.hurt = 0;
+    z.closed = true;
+  }
+  for (let tag = 0; tag < SHORTCUT_TAGS; tag++) core.shortcuts[4 * tag] = base + SB_DEAD_LINE;
+  core.open.length = 0;
+  core.unfinished.length = 0;
+  core.closings.length = 0;
+  core.staleWaits.clear();
 }
 
 /** Frees what could not be freed when it was, as far as locks are to be had now: at the first that is not, the rest goes on waiting. */

@@ -13,8 +13,8 @@
  *     as ORPHAN and the workers that have the zone open are called.
  *  5. *Blocks* straight from the heap, *mapped areas*, and what it had in arenas, are reported and become nobody's; an area half
  *     built or half taken apart goes; an arena that it was taking apart is taken apart.
- *  6. *Openings* end (the last one of a dying zone takes it apart); the workers it had started are dead, too; the slot is free
- *     again, at the next generation.
+ *  6. *Openings* end (the last one of a dying zone takes it apart); the workers it had started are dead, too, unless it has certified
+ *     itself; the slot is free again, at the next generation.
  *
  * Steps answer BUSY when a lock is out of reach (its holder may be dead as well, its certificate still on the way): then the
  * claim is given up, and the recovery is simply run again later.
@@ -114,9 +114,11 @@ export interface Recovery {
   /**
    * Recovers the dead worker `name` (already certified), as far as it gets; called again, it goes on, in the same report.
    * @param until - stop the scan of marks at this time (`performance.now()`), to be called again.
+   * @param ended - its thread has ended, and what it had started with it, although it may have left in order before; else only what
+   * it has left behind is recovered.
    * @returns null when it is over, or this thread is at it further down its stack; not `done` while another is at it.
    */
-  run(name: number, until?: number): RecoveryReport | null;
+  run(name: number, until?: number, ended?: boolean): RecoveryReport | null;
   /** Whether the last run was cut short by its time, not by a lock. */
   outOfTime(): boolean;
   /** Deals with what this worker still owns when it leaves in order; repeatable while the report is not done. */
@@ -152,20 +154,28 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   let deadline = Number.POSITIVE_INFINITY;
   let late = false;
 
-  function run(name: number, until: number = Number.POSITIVE_INFINITY): RecoveryReport | null {
+  function run(name: number, until: number = Number.POSITIVE_INFINITY, ended = true): RecoveryReport | null {
     if (running.has(name)) return null;
     running.add(name);
     // A hook that runs meanwhile may recover somebody else, without such a bound.
     const outer = deadline;
     deadline = until;
     late = false;
+    const report = begun.get(name) ?? emptyReport(name);
     try {
-      const report = begun.get(name) ?? emptyReport(name);
       // Another is at it: its recoverer, or one who waits for its lock and undoes what it had open, and then lets go of it again.
-      if (!recover(name, report)) return slots.isDead(name) ? report : null;
+      if (!recover(name, report, ended)) return slots.isDead(name) ? report : null;
       if (report.done) begun.delete(name);
       else begun.set(name, report);
       return report;
+    } catch (thrown) {
+      // Whoever tries it next must be able to claim it, and goes on in the same report; what was half changed is undone before.
+      locks.mend();
+      if (slots.isDead(name)) {
+        begun.set(name, report);
+        slots.unclaim(name, me);
+      }
+      throw thrown;
     } finally {
       running.delete(name);
       deadline = outer;
@@ -173,12 +183,12 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   }
 
   /** @returns false when there is nothing to do (any more), or another worker does it. */
-  function recover(name: number, report: RecoveryReport): boolean {
+  function recover(name: number, report: RecoveryReport, ended: boolean): boolean {
     // A recoverer that died itself may have been in the middle of a transaction over what it was recovering.
     if (!locks.settle(slots.reaper(name))) return false;
     if (!slots.claim(name, me)) {
       begun.delete(name);
-      if (slots.isDead(name)) return false;
+      if (!ended || slots.isDead(name)) return false;
       // It left in order before it died; the workers it had started died with it all the same.
       report.done = recoverChildren(name, report) === OK;
       return !report.done || report.children.length > 0;
@@ -197,9 +207,10 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       sweepAreas(name, report) !== OK ||
       sweepArenas(name, report) !== OK ||
       endOpenings(at, name) !== OK ||
-      recoverChildren(name, report) !== OK
+      // What it has left behind itself is all that is recovered: what it has started lives, as it does.
+      (!slots.standsAlone(name) && recoverChildren(name, report) !== OK)
     ) {
-      slots.unclaim(name);
+      slots.unclaim(name, me);
       return true;
     }
     callForOrphans();
@@ -482,12 +493,12 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   /**
    * The workers that a dead worker had started died with it (Node ends nested workers before their parent's exit), and theirs
    * with them. Said before any lock is waited for: one of them may hold it. Of all the dead, not of one: the recoverer of another may
-   * have died before it had said so.
+   * have died before it had said so. Not of those who have certified themselves.
    */
   function certifyDescendants(): void {
     for (let slot = 1; slot <= slots.count; slot++) {
       const name = slots.tenant(slot);
-      if (slots.isDead(name)) certifyChildren(name);
+      if (slots.hasEnded(name)) certifyChildren(name);
     }
   }
 
@@ -502,7 +513,8 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     for (let slot = 1; slot <= slots.count; slot++) {
       const child = slots.childAt(slot, name);
       if (child === 0 || child === name) continue;
-      if (!slots.isDead(child) && !slots.certify(child)) continue;
+      // Said also of one that is dead: it may have certified itself.
+      if (!slots.certify(child) && !slots.isDead(child)) continue;
       const inner = run(child, deadline);
       if (inner === null || !inner.done) return BUSY;
       report.children.push(inner);

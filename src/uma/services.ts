@@ -120,6 +120,7 @@ export function createServices(core: Core, parts: ServiceParts): Services {
   function finishCut(): void {
     parts.recovery.finishOwnFrames();
     parts.closing.finish();
+    parts.waiting.leaveStale();
   }
 
   /** Throws what a fini or freef of the user's has thrown meanwhile. */

@@ -14,7 +14,7 @@ import { checkWorkers, clearRegions, declareReady, defaultWorkers, type Geometry
 import type { Arenas } from "../backend/vmem/arenas.ts";
 import { createSlots } from "../backend/memory/slots.ts";
 import { type Parts, compose } from "./composition.ts";
-import { createCore, type Core, finishUnfinished } from "./core.ts";
+import { createCore, type Core, endCore, finishUnfinished } from "./core.ts";
 import type { ZoneDefinition } from "./definition.ts";
 import type { Views } from "./hooks.ts";
 import { type Failure, failureName } from "./outcome.ts";
@@ -82,6 +82,8 @@ const CREATOR_PATIENCE_MS = 50;
 const WORKER_PATIENCE_MS = 5000;
 /** Between two tries of a recovery that met a lock it could not have, milliseconds. */
 const RETRY_MS = 10;
+/** How often an asynchronous recovery is tried again that an exception has ended; each time after twice as long. */
+const MOST_FAILURES = 5;
 /** How long an asynchronous recovery keeps its thread between two turns of the event loop, milliseconds. */
 const SLICE_MS = 4;
 const WATCH_INTERVAL_MS = 250;
@@ -180,8 +182,7 @@ export class Uma {
       });
     }
     const floor = createFloor(cells, geometry, ticket.name, patience);
-    if (holdsLock) cells.i32[floor.slotWord + SLOT_HOST_LOCK] = ticket.name;
-    if (!floor.slots.adopt(ticket.name)) {
+    if ((holdsLock && !floor.slots.announceLock(ticket.name)) || !floor.slots.adopt(ticket.name)) {
       throw new UmaError("ERR_UMA_TICKET", `the ticket for slot ${slotOf(ticket.name)} was used before, or its reservation was withdrawn`, {
         value: slotOf(ticket.name),
       });
@@ -258,39 +259,49 @@ export class Uma {
 
   /**
    * Recovers a worker that is certainly dead: its `exit` event has come, or it can never run again.
-   * @param who - the worker's ticket, or its slot number for whoever is in it now.
+   * @param who - the worker's ticket, or its slot number for whoever is in it now. A worker that has disposed of its attachment and
+   * could not finish is recovered by its number alone; by its ticket its thread has ended, and the workers it had started with it.
    * @returns what it left; `done` is false when a lock was out of reach, or another worker is at it, be it only to undo what the dead
    * one had open under a lock: call again. null when there is nothing (more) to do.
    * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_OPTION for a slot that is none, or one's own.
    */
   reap(who: Ticket | number): RecoveryReport | null {
     this.check();
-    return this.parts.recovery.run(this.deadName(who));
+    const { name, ended } = this.deadName(who);
+    return this.parts.recovery.run(name, undefined, ended);
   }
 
-  /** Certifies the death of a worker. @returns its name. */
-  private deadName(who: Ticket | number): number {
+  /** Certifies the death of a worker. @returns its name, and whether its thread has ended: it may have certified itself. */
+  private deadName(who: Ticket | number): { readonly name: number; readonly ended: boolean } {
     const { slots, slot } = this.parts.core.floor;
     const name = typeof who === "number" ? slots.tenant(checkSlot(who, slots.count)) : this.nameIn(who);
     if (slotOf(name) === slot) throw new UmaError("ERR_UMA_OPTION", "a worker cannot reap itself", { value: slot });
-    slots.certify(name);
-    return name;
+    const ended = typeof who !== "number" || !slots.standsAlone(name);
+    if (ended) slots.certify(name);
+    return { name, ended };
   }
 
   /**
    * Recovers a worker as {@link reap} does, but gives the event loop its turn between slices of the work, and tries again by itself
-   * where a lock was out of reach.
+   * where a lock was out of reach, and a few times after an exception.
    * @returns resolves with what the worker left once that is done; null when there was nothing (more) to do.
    */
   async reapAsync(who: Ticket | number, options: ReapAsyncOptions = {}): Promise<RecoveryReport | null> {
     this.check();
     const slice = sliceOf(options);
-    const name = this.deadName(who);
+    const { name, ended } = this.deadName(who);
     const { core, recovery } = this.parts;
-    for (;;) {
-      const report = recovery.run(name, performance.now() + slice);
-      if (report === null ? !core.floor.slots.isDead(name) : report.done) return report;
-      const pauseMs = recovery.outOfTime() ? 0 : RETRY_MS;
+    for (let failures = 0; ; ) {
+      let pauseMs = RETRY_MS;
+      try {
+        const report = recovery.run(name, performance.now() + slice, ended);
+        if (report === null ? !core.floor.slots.isDead(name) : report.done) return report;
+        if (recovery.outOfTime()) pauseMs = 0;
+      } catch (thrown) {
+        // Perhaps only for want of something that comes back: nobody else may be there to see to it.
+        if (++failures > MOST_FAILURES) throw thrown;
+        pauseMs = RETRY_MS << failures;
+      }
       await new Promise<void>((resolve) => void setTimeout(resolve, pauseMs));
       if (!core.attached) return null;
     }
@@ -370,6 +381,7 @@ export class Uma {
     core.smr.mend();
     recovery.finishOwnFrames();
     this.parts.closing.finish();
+    this.parts.waiting.leaveStale();
     finishUnfinished(core);
     for (const z of core.open) {
       // A zone whose hook is calling this is seen to when the hook is done.
@@ -526,16 +538,20 @@ export class Uma {
     return report;
   }
 
-  /** Leaves as {@link detach} does; if a lock is out of reach, what is left is for whoever reaps this slot. */
+  /**
+   * Leaves as {@link detach} does. If a lock is out of reach, what is left is for whoever reaps this slot by its number; the workers that
+   * this thread has started go on.
+   */
   [Symbol.dispose](): void {
     if (!this.parts.core.attached || this.detach().done) return;
     this.end();
-    this.parts.core.floor.slots.certify(this.name);
+    this.parts.core.floor.slots.leaveBehind(this.name);
     this.releaseLock?.();
   }
 
   private end(): void {
-    this.parts.core.attached = false;
+    endCore(this.parts.core);
+    this.parts.waiting.end();
     attached.delete(this.key);
   }
 

@@ -34,8 +34,12 @@ export interface Waiting {
   later(z: Zone, arg: unknown, options: AsyncWaitOptions): Promise<number>;
   /** Ends all waits of this thread for a zone that is being closed. @returns false when a lock was out of reach. */
   closing(z: Zone): boolean;
+  /** Leaves the queues that could not be left at once, a lock being out of reach. */
+  leaveStale(): void;
   /** Serves the promises that can be served. */
   serve(): void;
+  /** Ends the promises of a thread that has left, and its timer. */
+  end(): void;
   /** Has the thread's event loop do what other workers ask, and serve promises, as soon as it is woken. */
   listen(): void;
 }
@@ -67,12 +71,11 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
   const { slotWord, slot } = core.floor;
   const { heapStart, heapEnd } = core.floor.geometry;
   const scan = createMarkScan(core.floor, core.slabs);
-  const { caches } = core;
+  const { caches, staleWaits } = core;
   const WAIT = slotWord + SLOT_WAIT;
   const promised: Promised[] = [];
   /** Waits that block this thread at the moment, by zone: a ctor may wait for an item of another zone. */
   const blocked: Zone[] = [];
-  const stale = new Set<Zone>();
   /** The wait word as it was before this thread last looked at everything. */
   let heard = 0;
   let alarm: ReturnType<typeof setTimeout> | null = null;
@@ -84,14 +87,13 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
   /** Ends this worker's place in the queue unless another of its waits needs it, and passes on what it leaves. */
   function leave(z: Zone): void {
     if (z.closed || isNeeded(z)) return;
-    if (!queue.leave(slotWord, z.zone)) stale.add(z);
+    if (!queue.leave(slotWord, z.zone)) staleWaits.add(z);
     queue.pass(z.zone);
   }
 
-  /** Places in a queue that could not be left at once, the lock being out of reach. */
   function leaveStale(): void {
-    for (const z of Array.from(stale)) {
-      stale.delete(z);
+    for (const z of Array.from(staleWaits)) {
+      staleWaits.delete(z);
       leave(z);
     }
   }
@@ -102,7 +104,7 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     caches.asWaiter(z.zone);
     try {
       const p = z.tryAlloc(arg);
-      if (p === 0 && core.failure !== REFUSED) i32[z.line + LINE_FAILS] = fails;
+      if (p === 0 && !z.closed && core.failure !== REFUSED) i32[z.line + LINE_FAILS] = fails;
       return p;
     } finally {
       caches.asWaiter(0);
@@ -131,6 +133,8 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     leaveStale();
     const first = z.tryAlloc(arg);
     if (first !== 0) return first;
+    // By what the limit's action, or a callback, has done.
+    if (z.closed) throw gone(z);
     if (core.failure === REFUSED) throw refused(z);
     if (inHookOf(z)) {
       throw new UmaError("ERR_UMA_HOOK_RECURSION", `a ctor or dtor of zone "${z.name}" would wait for an item of its own zone`, {
@@ -164,6 +168,8 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
 
   function sleepUntil(z: Zone, arg: unknown, until: number): number {
     for (;;) {
+      // While it slept, another may have destroyed it: its record is nobody's now, or another zone's.
+      if (z.closed) throw gone(z);
       // Joined anew each time: the lock may have been out of reach before.
       queue.join(slotWord, z.zone);
       const seen = Atomics.load(i32, WAIT);
@@ -199,6 +205,10 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
       const first = isNeeded(z) ? 0 : z.tryAlloc(arg);
       if (first !== 0) {
         resolve(first);
+        return;
+      }
+      if (z.closed) {
+        reject(gone(z));
         return;
       }
       if (!isNeeded(z) && core.failure === REFUSED) {
@@ -298,16 +308,30 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     hear();
   }
 
+  function gone(z: Zone): UmaError {
+    return new UmaError("ERR_UMA_ZONE_CLOSED", `zone "${z.name}" was closed while an item was waited for`, { zone: z.name });
+  }
+
   function closing(z: Zone): boolean {
-    const gone = (): UmaError =>
-      new UmaError("ERR_UMA_ZONE_CLOSED", `zone "${z.name}" was closed while an item was waited for`, { zone: z.name });
     if (!queue.leave(slotWord, z.zone)) return false;
-    stale.delete(z);
+    staleWaits.delete(z);
     for (const entry of Array.from(promised)) {
-      if (entry.z === z && remove(entry)) entry.reject(gone());
+      if (entry.z === z && remove(entry)) entry.reject(gone(z));
     }
     return true;
   }
 
-  return { wait, later, closing, serve, listen };
+  function end(): void {
+    if (alarm !== null) clearTimeout(alarm);
+    alarm = null;
+    for (const entry of Array.from(promised)) {
+      if (!remove(entry)) continue;
+      const { name } = entry.z;
+      entry.reject(
+        new UmaError("ERR_UMA_DETACHED", `this thread has detached while an item of zone "${name}" was waited for`, { zone: name }),
+      );
+    }
+  }
+
+  return { wait, later, closing, leaveStale, serve, end, listen };
 }

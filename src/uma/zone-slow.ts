@@ -98,7 +98,7 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
     if (i32[slotWord + SLOT_PENDING_LOCK] !== 0 || i32[slotWord + SLOT_JOURNAL_COUNT] !== 0) locks.mend();
     if (z.hurt !== 0) heal(z);
     if (i32[z.line + LINE_REASONS] !== 0) services.attend(z);
-    if (core.floor.intents.abandoned() || core.closings.length > 0) services.finishCut();
+    if (core.floor.intents.abandoned() || core.closings.length > 0 || core.staleWaits.size > 0) services.finishCut();
     if (unfinished.length > 0) finishUnfinished(core);
   }
 
@@ -196,13 +196,31 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
         core.failure = outcome;
         break;
       }
-      if (i32[PAGE_LIMIT] !== 0) services.relieve();
+      if (i32[PAGE_LIMIT] !== 0) relieve(z, p);
       if (p === 0 && must) throw failed(z);
       return p;
     } catch (thrown) {
       wound(z, thrown);
       throw thrown;
     }
+  }
+
+  /** What a callback or a fini throws goes to who allocates, who then has allocated nothing. */
+  function relieve(z: Zone, p: number): void {
+    try {
+      services.relieve();
+    } catch (thrown) {
+      // A callback that has left the memory has left the item, too.
+      if (p !== 0 && core.attached) takeBack(z, p);
+      throw thrown;
+    }
+  }
+
+  /** No call into the caches here: the exception may be a full stack's. */
+  function takeBack(z: Zone, p: number): void {
+    if (z.checks) u8[markIndex(z, p)] = MINE_BUSY;
+    unfinished.push({ zone: z, item: p });
+    uncountAlloc(z);
   }
 
   function countAlloc(line: number): void {

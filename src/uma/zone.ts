@@ -167,7 +167,7 @@ export interface ZoneServices {
   limitMet(z: Zone): void;
   /** Does what other workers have asked for. */
   attend(z: Zone): void;
-  /** Completes what a lock out of reach has cut short: intent frames, closings. */
+  /** Completes what a lock out of reach has cut short: intent frames, closings, places in queues. */
   finishCut(): void;
   prealloc(z: Zone, count: number): void;
   /** @throws UmaError ERR_UMA_OPTION for what has no meaning in a zone without slabs. */

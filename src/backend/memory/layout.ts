@@ -182,8 +182,13 @@ export const SLOT_ATTENTION = 11;
 export const SLOT_HANDING = 12;
 /** 1 while this worker leaves: it is given nothing any more. Owner only; everybody reads. */
 export const SLOT_LEAVING = 13;
-/** Name of the tenant that holds the host's lock of its name for life: if that lock is free, this tenant is dead. Owner only. */
+/**
+ * Name of the tenant that holds the host's lock of its name for life: if that lock is free, this tenant is dead. Owner only,
+ * by compare-exchange as long as it is not sure to be that.
+ */
 export const SLOT_HOST_LOCK = 14;
+/** Name of a tenant that has certified itself: its thread lives on, and what it has started too. Owner; taken back by its real certificate. */
+export const SLOT_ALONE = 15;
 /** Word indices of this worker's chunks of cache lines, 64 zones each; 0 = not yet. Written under the control lock. */
 export const SLOT_CHUNKS = 16;
 /** One bit a zone id: this worker has it open. Owner under the control lock; recovery. */

@@ -55,6 +55,8 @@ export interface RobustLocks {
   settle(name: number): boolean;
   /** Whether the last acquire found the lock taken. */
   contended(): boolean;
+  /** This worker has left: nothing is locked or undone in its name any more, its slot may be another's. */
+  end(): void;
 }
 
 /**
@@ -150,7 +152,8 @@ export function createLocks(cells: Cells, slots: number, me: number, journal: Jo
     if (Atomics.compareExchange(i32, reaper, other, me) !== other) return true;
     // Between our look and our claim the recovery may have ended: then the slot is no longer DEAD at this generation.
     if (deadHolder(word)) salvage(word & ~LOCK_WAITERS);
-    Atomics.store(i32, reaper, 0);
+    // Only what is ours: the slot may have had other tenants since, and the claim be that of another's recovery.
+    Atomics.compareExchange(i32, reaper, me, 0);
     return true;
   }
 
@@ -183,6 +186,13 @@ export function createLocks(cells: Cells, slots: number, me: number, journal: Jo
     i32[slot + SLOT_PENDING_LOCK] = 0;
   }
 
-  const robust: RobustLocks = { hurry: 0, acquire, release, mend, salvage, settle, contended: () => wasContended };
+  function end(): void {
+    robust.acquire = () => {
+      throw new UmaError("ERR_UMA_DETACHED", "this thread has detached from the memory");
+    };
+    robust.mend = () => undefined;
+  }
+
+  const robust: RobustLocks = { hurry: 0, acquire, release, mend, salvage, settle, contended: () => wasContended, end };
   return robust;
 }

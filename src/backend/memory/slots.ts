@@ -2,14 +2,17 @@
  * Worker slots: who takes part in a memory.
  *
  * A slot goes FREE → RESERVED (a ticket was issued) → LIVE (its worker attached) → DEAD (certified) → FREE at the next generation.
- * A worker that leaves in order goes through DEAD as well: leaving is dying with empty hands. Every change of the state word is a
+ * A worker that leaves in order is FREE at once: with empty hands. One that cannot put down all that it has certifies itself, and its
+ * certificate speaks for it alone ({@link Slots.leaveBehind}): its thread lives, and so does what it has started. Every change of the state word is a
  * compare-exchange from the exact {generation, state} before, so a late ticket, a late certificate or a late recoverer meets
  * another generation and does nothing.
  */
 import type { Cells } from "./cells.ts";
 import {
   GENERATION_MASK,
+  SLOT_ALONE,
   SLOT_HANDING,
+  SLOT_HOST_LOCK,
   SLOT_INTENT_DEPTH,
   SLOT_ISSUER,
   SLOT_JOURNAL_COUNT,
@@ -42,10 +45,21 @@ export interface Slots {
    * @returns its name, 0 when all are taken.
    */
   reserve(issuer: number): number;
+  /** Says that the tenant to come holds its host's lock, before it adopts. @returns false when the ticket is no longer good. */
+  announceLock(name: number): boolean;
   /** RESERVED → LIVE, by the worker the ticket is for. @returns false when the ticket is no longer good. */
   adopt(name: number): boolean;
-  /** RESERVED or LIVE → DEAD. @returns false when that tenant was certified before, or is long gone. */
+  /**
+   * RESERVED or LIVE → DEAD: by its host's word that its thread has ended. It may have certified itself before.
+   * @returns false when that says nothing new: that tenant was certified before, or is long gone.
+   */
   certify(name: number): boolean;
+  /** LIVE → DEAD by the worker itself, which does nothing more in this tenant's name: others do what it could not. */
+  leaveBehind(name: number): void;
+  /** Whether this tenant has certified itself, and nobody has certified it since. */
+  standsAlone(name: number): boolean;
+  /** Whether this tenant is dead by its host's word: what it had started ended with it. */
+  hasEnded(name: number): boolean;
   /** Whether this tenant takes part (attached, not certified dead). */
   isLive(name: number): boolean;
   /** Whether this tenant takes part, or has a ticket for it. */
@@ -71,7 +85,7 @@ export interface Slots {
    */
   claim(name: number, me: number): boolean;
   /** Gives an unfinished recovery up again. */
-  unclaim(name: number): void;
+  unclaim(name: number, me: number): void;
   /** DEAD → FREE at the next generation, by the claimed recoverer when nothing is left; LIVE → FREE by whoever leaves in order. */
   retire(name: number): void;
 }
@@ -107,6 +121,7 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     i32[at + SLOT_SMR] = 0;
     i32[at + SLOT_HANDING] = 0;
     i32[at + SLOT_LEAVING] = 0;
+    i32[at + SLOT_ALONE] = 0;
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     i32[at + SLOT_RECOVERY_AT] = 0;
     i32.fill(0, at + SLOT_WAITING, at + SLOT_WAITING + SLOT_OPEN_WORDS);
@@ -119,12 +134,40 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     return Atomics.compareExchange(i32, wordOf(slotOf(name)) + SLOT_STATE, before, stateWord(generation, to)) === before;
   }
 
+  function announceLock(name: number): boolean {
+    const at = wordOf(slotOf(name)) + SLOT_HOST_LOCK;
+    for (;;) {
+      // Read before the state: what another tenant has said since is not overwritten by a ticket that was withdrawn meanwhile.
+      const seen = Atomics.load(i32, at);
+      if (!is(name, STATE_RESERVED)) return false;
+      if (Atomics.compareExchange(i32, at, seen, name) === seen) return true;
+    }
+  }
+
   function adopt(name: number): boolean {
     return move(name, STATE_RESERVED, STATE_LIVE);
   }
 
   function certify(name: number): boolean {
-    return move(name, STATE_LIVE, STATE_DEAD) || move(name, STATE_RESERVED, STATE_DEAD);
+    // First: who dies between the two has certified nobody, and not half.
+    const stoodAlone =
+      standsAlone(name) && Atomics.compareExchange(i32, wordOf(slotOf(name)) + SLOT_ALONE, name, 0) === name && is(name, STATE_DEAD);
+    return move(name, STATE_LIVE, STATE_DEAD) || move(name, STATE_RESERVED, STATE_DEAD) || stoodAlone;
+  }
+
+  function leaveBehind(name: number): void {
+    // First: whoever sees it dead sees by whose word. If it is killed between the two, its host's word takes this back.
+    Atomics.store(i32, wordOf(slotOf(name)) + SLOT_ALONE, name);
+    move(name, STATE_LIVE, STATE_DEAD);
+  }
+
+  function standsAlone(name: number): boolean {
+    return Atomics.load(i32, wordOf(slotOf(name)) + SLOT_ALONE) === name;
+  }
+
+  function hasEnded(name: number): boolean {
+    // Twice: between two looks the slot may have got its next tenant, and the word with it.
+    return is(name, STATE_DEAD) && !standsAlone(name) && is(name, STATE_DEAD);
   }
 
   function is(name: number, state: number): boolean {
@@ -180,8 +223,8 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     return false;
   }
 
-  function unclaim(name: number): void {
-    Atomics.store(i32, wordOf(slotOf(name)) + SLOT_REAPER, 0);
+  function unclaim(name: number, me: number): void {
+    Atomics.compareExchange(i32, wordOf(slotOf(name)) + SLOT_REAPER, me, 0);
   }
 
   function retire(name: number): void {
@@ -197,8 +240,12 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     count,
     wordOf,
     reserve,
+    announceLock,
     adopt,
     certify,
+    leaveBehind,
+    standsAlone,
+    hasEnded,
     isLive,
     takesPart,
     isDead,

@@ -206,6 +206,84 @@ describe("while a lock is out of reach", () => {
     expectSound(uma);
   });
 
+  test("a disposed attachment that could not finish speaks for itself alone: what its thread has started lives until that has ended", async () => {
+    const uma = makeUma();
+    const ticket = uma.ticket();
+    const other = await secondWorker(uma, ticket);
+    const theirs = other.open(definition);
+    give(theirs, take(theirs, 5));
+    const { slots } = uma.core.floor;
+    const child = rivalOf(other);
+    const [grandchild, nested] = [slots.reserve(child.me), slots.reserve(uma.name)];
+    for (const name of [grandchild, nested]) slots.adopt(name);
+    const refusal = refuseLocks(other.core.floor, 1, 1000);
+    other[Symbol.dispose]();
+    refusal.restore();
+    expect(slots.state(other.slot)).toBe(STATE_DEAD);
+    // Whoever recovers anybody certifies what the dead had started.
+    expect(uma.reap(nested & 127)).toMatchObject({ done: true });
+    expect([child.me, grandchild].map((name) => slots.isLive(name))).toEqual([true, true]);
+    expect(uma.reap(other.slot)).toMatchObject({ done: true, children: [] });
+    expect([child.me, grandchild].map((name) => slots.isLive(name))).toEqual([true, true]);
+    // Its thread's end is another matter.
+    expect(uma.reap(ticket)).toMatchObject({ done: true, children: [{ slot: child.slot, children: [{ slot: grandchild & 127 }] }] });
+    expectSound(uma);
+  });
+
+  test("the end of a thread that has left something behind is that of what it had started, whoever has recovered it by then", async () => {
+    for (const by of ["its own end", "the end of who had started it", "the end of who had started it and left"] as const) {
+      const uma = makeUma();
+      const [ticket, late] = [uma.ticket(), uma.ticket()];
+      const parent = await secondWorker(uma, ticket);
+      const own = parent.ticket();
+      const other = await secondWorker(uma, own);
+      const child = rivalOf(other);
+      take(other.open(definition), 5);
+      const refusal = refuseLocks(other.core.floor, 1, 1000);
+      other[Symbol.dispose]();
+      refusal.restore();
+      if (by === "the end of who had started it and left") parent.detach();
+      const report = uma.reap(by === "its own end" ? own : ticket);
+      expect(by === "its own end" ? report : report?.children[0]).toMatchObject({
+        slot: other.slot,
+        done: true,
+        children: [{ slot: child.slot, done: true }],
+      });
+      uma.reap(late);
+      expectSound(uma);
+    }
+  });
+
+  test("a disposed attachment that could not finish does nothing more in its name: its zones are closed, its promises end", async () => {
+    const uma = makeUma();
+    const other = await secondWorker(uma);
+    const limited = defineZone("limited", { size: 64, limit: 1 });
+    const [mine, theirs] = [uma.open(limited), other.open(limited)];
+    const held = mine.alloc();
+    const promise = theirs.allocAsync();
+    const ended = expect(promise).rejects.toMatchObject({ code: "ERR_UMA_DETACHED", zone: "limited" });
+    refuseLocks(other.core.floor, 1, 1000);
+    other[Symbol.dispose]();
+    await ended;
+    expect(theirs.closed).toBe(true);
+    expect(theirs.line).toBe(uma.core.floor.cells.base + SB_DEAD_LINE);
+    for (const work of [() => theirs.alloc(), () => theirs.free(held), () => theirs.reclaim()])
+      expect(work).toThrow(expect.objectContaining({ code: "ERR_UMA_ZONE_CLOSED" }));
+    expect(uma.reap(other.slot)).toMatchObject({ done: true });
+    mine.free(held);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect([mine.stats().used, mine.stats().sleepers]).toEqual([0, 0]);
+    // Its slot is another's by now, whose lock and transaction are none of its business.
+    const next = rivalOf(uma);
+    expect(next.slot).toBe(other.slot);
+    whileHeld(next, mine.keg + KEG_LOCK, () => {
+      expect(() => other.core.floor.locks.acquire(mine.keg + KEG_LOCK, 0)).toThrow(expect.objectContaining({ code: "ERR_UMA_DETACHED" }));
+      other.core.floor.locks.mend();
+      expect(uma.core.floor.cells.i32[mine.keg + KEG_LOCK]).toBe(next.me);
+    });
+    expectSound(uma);
+  });
+
   test("a recovery that is cut short at any lock goes on in the same report, and finds everything once", async () => {
     for (let nth = 1; nth <= 14; nth++) {
       const uma = makeUma();

@@ -209,3 +209,40 @@ test("bad values are refused", () => {
   uma.maintain(1000)[Symbol.dispose]();
   finish(uma);
 });
+
+test("an allocation during which a callback or a fini throws for want of memory has allocated nothing", () => {
+  const kinds = [
+    {},
+    { bucket: 0 },
+    { checks: false },
+    { ctor: () => undefined },
+    { zinit: true, bucket: 3 },
+    { limit: 1 },
+  ] satisfies Partial<Parameters<typeof defineZone>[1]>[];
+  for (const options of kinds) {
+    for (const by of ["callback", "fini"] as const) {
+      const uma = makeUma(2 * MIB);
+      const z = uma.open(defineZone("z", { size: 64, ...options }));
+      const thrower = uma.open(
+        defineZone("thrower", {
+          size: 64,
+          fini: () => {
+            throw new Error("the user's");
+          },
+        }),
+      );
+      thrower.free(thrower.alloc());
+      uma.setMemoryLimit(4096);
+      const end = by === "callback" ? uma.onLowMemory(() => void thrower.reclaim()) : (): void => undefined;
+      expect(() => z.alloc()).toThrow(coded("ERR_UMA_HOOK"));
+      end();
+      uma.setMemoryLimit(0);
+      uma.poll();
+      expect(z.getCur()).toBe(0);
+      expect([...z.owned()]).toEqual([]);
+      expect(z.stats()).toMatchObject({ used: 0, requests: 0 });
+      z.free(z.alloc());
+      finish(uma);
+    }
+  }
+});

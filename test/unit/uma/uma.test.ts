@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import { describe, expect, test } from "vitest";
 import { defineZone, type ExitingWorker, Uma, zoneTable } from "../../../src/index.ts";
-import { PAGE_BYTES, SLOT_REAPER, STATE_FREE } from "../../../src/backend/memory/layout.ts";
+import { PAGE_BYTES, SB_CONTROL_LOCK, SLOT_REAPER, STATE_FREE } from "../../../src/backend/memory/layout.ts";
 import { expectSound, give, makeUma, secondWorker, take } from "../../fixtures/zones.ts";
 
 const definition = defineZone("zone", { size: 64 });
@@ -141,6 +141,38 @@ describe("watching a worker", () => {
     expect(uma.reap(ticket)).toBe(null);
     uma.reap(other);
     expectSound(uma);
+  });
+
+  test("a recovery that an exception ends is tried again by who watches, and can be by anybody: it is nobody's, and its report goes on", async () => {
+    for (const by of ["the one who watches", "another"] as const) {
+      const uma = makeUma();
+      const ticket = uma.ticket();
+      const other = await secondWorker(uma, ticket);
+      const third = await secondWorker(uma);
+      take(other.open(definition) as never, 4);
+      const worker = new EventEmitter();
+      const { areas, floor } = uma.core as { areas: { recover: (name: number) => unknown }; floor: typeof uma.core.floor };
+      const { recover } = areas;
+      let fails = by === "another" ? Infinity : 2;
+      areas.recover = (name) => {
+        if (fails-- > 0) {
+          floor.locks.acquire(floor.cells.base + SB_CONTROL_LOCK, 0);
+          throw new Error("out of something");
+        }
+        return recover(name);
+      };
+      const watched = uma.watch(worker as ExitingWorker, ticket);
+      worker.emit("exit");
+      const report = { done: true, slot: other.slot, zones: [{ zone: "zone", kept: 4 }] };
+      if (by === "the one who watches") expect(await watched).toMatchObject(report);
+      else {
+        await expect(watched).rejects.toThrow("out of something");
+        expect(floor.slots.reaper(ticket.name)).toBe(0);
+        expect(third.reap(ticket)).toMatchObject({ done: true, slot: other.slot });
+      }
+      third.detach();
+      expectSound(uma);
+    }
   });
 
   test("a ticket that nobody used is withdrawn by reap, its slot free for the next", () => {

@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
 import { Uma, type Zone, defineZone } from "../../../src/index.ts";
+import { KEG_LOCK, ZONE_SLEEPERS, ZONE_SLEEPS } from "../../../src/backend/memory/layout.ts";
 import { hire } from "../../fixtures/crew.ts";
 import { mortal, plain, ten } from "../../fixtures/feature-zones.ts";
+import { rivalOf } from "../../fixtures/floors.ts";
+import { secondWorker } from "../../fixtures/zones.ts";
 
 const MIB = 2 ** 20;
 const coded = (code: string): unknown => expect.objectContaining({ code });
@@ -114,6 +117,68 @@ test("allocAsync gives up in time, and is rejected when the zone is closed", asy
   z.destroy({ force: true });
   await expect(last).rejects.toMatchObject({ code: "ERR_UMA_ZONE_CLOSED" });
   finish(uma);
+});
+
+test("a wait for a zone that is destroyed meanwhile, by another or by what is called on the way, ends and joins no queue any more", async () => {
+  for (const by of ["another", "the limit's action"] as const) {
+    for (const nth of [0, 1, 2]) {
+      const uma = Uma.create({ bytes: MIB, workers: 4, patience: 0 });
+      const other = await secondWorker(uma);
+      const short = defineZone("short", { size: 64, limit: 1 });
+      const [z, theirs] = [uma.open(short), other.open(short)];
+      z.alloc();
+      let met = 0;
+      z.setMaxAction(() => {
+        if (met++ === nth) (by === "another" ? theirs : z).destroy({ force: true });
+      });
+      if (nth === 0) await expect(z.allocAsync()).rejects.toMatchObject({ code: "ERR_UMA_ZONE_CLOSED" });
+      else expect(() => z.allocWait({ timeout: 500 })).toThrow(coded("ERR_UMA_ZONE_CLOSED"));
+      const { queue, floor } = uma.core;
+      expect([queue.isWaiting(floor.slotWord, z.id), floor.cells.i32[z.zone + ZONE_SLEEPERS]]).toEqual([false, 0]);
+      // Whoever has its record next counts its own sleepers.
+      const next = uma.open(defineZone("next", { size: 64, limit: 1 }));
+      next.alloc();
+      expect(() => next.allocWait({ timeout: 1 })).toThrow(coded("ERR_UMA_TIMEOUT"));
+      expect(floor.cells.i32[next.zone + ZONE_SLEEPERS]).toBe(0);
+      expect(uma.verify().problems).toEqual([]);
+    }
+  }
+});
+
+test("the first look of a wait may find its zone destroyed by what is called on the way", () => {
+  const uma = Uma.create({ bytes: MIB, workers: 4, patience: 0 });
+  const z = uma.open(defineZone("short", { size: 64, limit: 1 }));
+  z.alloc();
+  z.setMaxAction(() => void z.destroy({ force: true }));
+  expect(() => z.allocWait({ timeout: 500 })).toThrow(coded("ERR_UMA_ZONE_CLOSED"));
+  expect(uma.core.floor.cells.i32[z.zone + ZONE_SLEEPS]).toBe(0);
+  finish(uma);
+});
+
+test("a worker that could not leave the queue when its wait ended leaves it at its next call of any zone, or by poll", async () => {
+  for (const by of ["poll", "another zone", "its own zone"] as const) {
+    const uma = Uma.create({ bytes: MIB, workers: 4, patience: 0 });
+    const rival = rivalOf(uma);
+    const other = await secondWorker(uma);
+    const short = defineZone("short", { size: 64, limit: 1 });
+    const [z, theirs] = [uma.open(short), other.open(short)];
+    const another = uma.open(defineZone("another", { size: 64, bucket: 0 }));
+    const item = theirs.alloc();
+    let met = 0;
+    z.setMaxAction(() => {
+      if (++met === 3) rival.locks.acquire(z.keg + KEG_LOCK, 0);
+    });
+    expect(() => z.allocWait({ timeout: 60 })).toThrow(coded("ERR_UMA_TIMEOUT"));
+    rival.locks.release();
+    expect(theirs.exhausted()).toBe(true);
+    if (by === "poll") uma.poll();
+    else if (by === "another zone") another.alloc();
+    else z.tryAlloc();
+    expect(theirs.exhausted()).toBe(false);
+    theirs.free(item);
+    expect(theirs.tryAlloc()).not.toBe(0);
+    expect(uma.verify().problems).toEqual([]);
+  }
 });
 
 test("a refusing ctor ends the wait with its error", async () => {

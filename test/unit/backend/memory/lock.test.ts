@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
   LOCK_WAITERS,
   SLOT_CONTENTIONS,
@@ -182,6 +182,32 @@ describe("a holder that died", () => {
     c.slots.claim(a.me, c.me);
     b.slots.certify(c.me);
     expect(b.locks.acquire(lock, 0)).toBe(true);
+  });
+
+  test("salvaged by one who comes late lets the claim stand that another has on a later tenant of the slot", () => {
+    const { i32, lock, tenant } = makeLock();
+    const [a, b, c] = [tenant(), tenant(), tenant()];
+    a.locks.acquire(lock, 0);
+    b.slots.certify(a.me);
+    const reaper = a.slotWord + SLOT_REAPER;
+    const { compareExchange } = Atomics;
+    let later = 0;
+    const late = vi.spyOn(Atomics, "compareExchange").mockImplementation(((view: Int32Array, at: number, from: number, to: number) => {
+      const seen = compareExchange(view, at, from, to);
+      if (at !== reaper || to !== b.me || later !== 0) return seen;
+      // While it sleeps here: the recovery ends, the slot gets another tenant, and that one dies, too.
+      c.locks.salvage(a.me);
+      c.slots.retire(a.me);
+      later = c.slots.reserve(0);
+      c.slots.certify(later);
+      expect([slotOf(later), c.slots.claim(later, c.me)]).toEqual([a.slot, true]);
+      return seen;
+    }) as never);
+    expect(b.locks.acquire(lock, 0)).toBe(true);
+    late.mockRestore();
+    expect(c.slots.reaper(later)).toBe(c.me);
+    expect((i32[lock] as number) & ~LOCK_WAITERS).toBe(b.me);
+    b.locks.release();
   });
 
   test("salvaged twice, or salvaged when the lock is another's by now, disturbs nobody", () => {

@@ -1,6 +1,8 @@
 import { describe, expect, test, vi } from "vitest";
 import {
   GENERATION_MASK,
+  SLOT_ALONE,
+  SLOT_HOST_LOCK,
   SLOT_INTENT_DEPTH,
   SLOT_ISSUER,
   SLOT_JOURNAL_COUNT,
@@ -97,12 +99,81 @@ describe("the life of a slot", () => {
   });
 });
 
+describe("a tenant that certifies itself", () => {
+  test("is dead, and has not ended before somebody else says so", () => {
+    const { slots } = makeSlots();
+    const name = slots.reserve(0);
+    slots.adopt(name);
+    slots.leaveBehind(name);
+    expect([slots.isDead(name), slots.standsAlone(name), slots.hasEnded(name)]).toEqual([true, true, false]);
+    expect(slots.certify(name)).toBe(true);
+    expect([slots.isDead(name), slots.standsAlone(name), slots.hasEnded(name)]).toEqual([true, false, true]);
+    expect(slots.certify(name)).toBe(false);
+  });
+
+  test("and is killed while it does has ended when that is said", () => {
+    const { i32, slots } = makeSlots();
+    const name = slots.reserve(0);
+    slots.adopt(name);
+    i32[slots.wordOf(slotOf(name)) + SLOT_ALONE] = name;
+    expect([slots.isLive(name), slots.hasEnded(name)]).toEqual([true, false]);
+    expect(slots.certify(name)).toBe(true);
+    expect(slots.hasEnded(name)).toBe(true);
+  });
+
+  test("has not ended either for whoever looks while its slot gets its next tenant", () => {
+    const { i32, slots } = makeSlots(1);
+    const name = slots.reserve(0);
+    slots.adopt(name);
+    slots.leaveBehind(name);
+    const { load } = Atomics;
+    const alone = slots.wordOf(1) + SLOT_ALONE;
+    const looks = vi.spyOn(Atomics, "load").mockImplementation(((view: Int32Array, at: number) => {
+      if (view === i32 && at === alone && slots.tenant(1) === name) {
+        slots.retire(name);
+        slots.reserve(0);
+      }
+      return load(view, at);
+    }) as never);
+    expect(slots.hasEnded(name)).toBe(false);
+    looks.mockRestore();
+    expect(generationOf(slots.tenant(1))).toBe(1);
+  });
+});
+
 describe("late calls meet another generation and do nothing", () => {
   test("a ticket is good for one attach", () => {
     const { slots } = makeSlots();
     const name = slots.reserve(0);
     expect(slots.adopt(name)).toBe(true);
     expect(slots.adopt(name)).toBe(false);
+  });
+
+  test("a ticket that was withdrawn says of no lock that it is held, whenever it is withdrawn: the next tenant's word stands", () => {
+    for (const when of ["before", "meanwhile"] as const) {
+      const { i32, slots } = makeSlots(1);
+      const at = slots.wordOf(1) + SLOT_HOST_LOCK;
+      const first = slots.reserve(0);
+      const next = (): void => {
+        slots.certify(first);
+        slots.retire(first);
+        const second = slots.reserve(0);
+        expect([slots.announceLock(second), slots.adopt(second)]).toEqual([true, true]);
+      };
+      if (when === "before") next();
+      const { compareExchange } = Atomics;
+      let moved = when === "before";
+      const late = vi.spyOn(Atomics, "compareExchange").mockImplementation(((view: Int32Array, word: number, from: number, to: number) => {
+        if (word === at && !moved) {
+          moved = true;
+          next();
+        }
+        return compareExchange(view, word, from, to);
+      }) as never);
+      expect(slots.announceLock(first)).toBe(false);
+      late.mockRestore();
+      expect(i32[at]).toBe(slots.tenant(1));
+    }
   });
 
   test("a ticket that was withdrawn cannot be used any more", () => {
@@ -169,7 +240,11 @@ describe("claiming a recovery", () => {
     expect(slots.claim(victim, second)).toBe(false);
     slots.certify(first);
     expect(slots.claim(victim, second)).toBe(true);
-    slots.unclaim(victim);
+    // Given up by whoever has it, and nobody else.
+    slots.unclaim(victim, first);
+    expect(slots.reaper(victim)).toBe(second);
+    slots.unclaim(victim, second);
+    expect(slots.reaper(victim)).toBe(0);
     expect(slots.claim(victim, nameOf(4, 0))).toBe(true);
   });
 

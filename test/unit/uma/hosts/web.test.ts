@@ -59,6 +59,22 @@ describe("a worker that attaches with a Web Lock", () => {
     uma.detach();
   });
 
+  test("is found dead although somebody came late with a ticket that the slot had before", async () => {
+    const { uma, locks } = memory();
+    const withdrawn = uma.ticket();
+    uma.reap(withdrawn);
+    const ticket = uma.ticket();
+    expect(ticket.name & 127).toBe(withdrawn.name & 127);
+    const mine = await (await otherThread()).Uma.attachAsync(ticket, { locks: locks.of("worker") });
+    const late = (await otherThread()).Uma.attachAsync(withdrawn, { locks: locks.of("late") });
+    await expect(late).rejects.toMatchObject({ code: "ERR_UMA_TICKET" });
+    expect(uma.core.floor.slots.isLive(mine.name)).toBe(true);
+    locks.end("worker");
+    const watched = uma.watchLock(ticket, { locks: locks.of("watcher"), interval: 0, signal: AbortSignal.timeout(2000) });
+    expect(await watched).toMatchObject({ slot: mine.slot, done: true });
+    uma.detach();
+  });
+
   test("is the same attachment when it attaches twice", async () => {
     const { uma, locks } = memory();
     const other = await otherThread();
