@@ -280,7 +280,8 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
         setByte(mark + i32[keg + KEG_ZONE_AT], 0);
         add(zone + ZONE_ITEMS, -1);
         add(primary + ZONE_ITEMS, 1);
-        set(primary + ZONE_ORPHANS, 1);
+        // Not in the journal: undone, it would take back what others have said meanwhile.
+        Atomics.store(i32, primary + ZONE_ORPHANS, 1);
         commit();
       } finally {
         locks.release();

@@ -557,8 +557,9 @@ export function createGates(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs
       if (i32[keg + KEG_ZONE_AT] !== 0) setByte(mark + i32[keg + KEG_ZONE_AT], 0);
       add(zone + ZONE_ITEMS, -1);
       add(primary + ZONE_ITEMS, 1);
-      set(primary + ZONE_ORPHANS, 1);
       set(frame + INTENT_HEADER, i32[frame + INTENT_HEADER] - 1);
+      // Not in the journal: undone, it would take back what others have said meanwhile.
+      Atomics.store(i32, primary + ZONE_ORPHANS, 1);
       commit();
       return OK;
     } finally {

@@ -8,7 +8,7 @@
  * it runs at most once for each; page table, header and pages follow.
  *
  * A worker that dies on the way leaves the frame, and {@link Kegs.finishFrame} completes it: where fini or a user's freef would be
- * needed and the recoverer has not opened the zone, the slab goes back into the keg instead, the items that had not been through
+ * needed and the recoverer has not got it, the slab goes back into the keg instead, the items that had not been through
  * init (or had been through fini) marked ORPHAN|BUSY, to be initialised anew by a worker that has it open.
  */
 import { UmaCorruptionError, UmaError } from "../backend/memory/errors.ts";
@@ -406,13 +406,18 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
     const slab = i32[frame + INTENT_HEADER];
     const hooks = i32[keg + KEG_HOOKS];
     const built = slab !== 0 && i32[frame + INTENT_SPARE] === 1;
-    const mustWait = (handle === null && (hooks & (HOOK_INIT | HOOK_FINI)) !== 0) || !hasSupplierOf(frame, handle);
+    // One that has the zone open may not have set the fini that another has.
+    const lacksHooks = handle === null ? (hooks & (HOOK_INIT | HOOK_FINI)) !== 0 : (hooks & HOOK_FINI) !== 0 && handle.fini === null;
+    const mustWait = lacksHooks || !hasSupplierOf(frame, handle);
     if (built && mustWait && !dying) return republish(keg, slab, frame);
     if (built && handle !== null) finiItems(handle, slab);
     return dismantle(keg, frame, handle);
   }
 
-  /** Links a half-built or half-dismantled slab with what is not initialised marked for whoever has the zone open. */
+  /**
+   * Links a half-built or half-dismantled slab with what is not initialised marked for whoever has the zone open. The page table
+   * shows the slab already: who looks after orphans takes none of these before the slab is linked.
+   */
   function republish(keg: number, slab: number, frame: number): Outcome {
     const inited = i32[slab + SLAB_INITED];
     const ipers = i32[keg + KEG_IPERS];
@@ -432,8 +437,9 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
       publish(keg, slab, frame);
       set(slab + SLAB_INITED, ipers);
       if (inited < ipers) {
-        set(i32[keg + KEG_ZONE] + ZONE_ORPHANS, 1);
         add(i32[keg + KEG_ZONE] + ZONE_ITEMS, ipers - inited);
+        // Not in the journal: undone, it would take back what others have said meanwhile.
+        Atomics.store(i32, i32[keg + KEG_ZONE] + ZONE_ORPHANS, 1);
       }
       commit();
     } finally {

@@ -34,6 +34,7 @@ import {
   KEG_ARENA,
   KEG_FLAGS,
   KEG_HOOKS,
+  KEG_LOCK,
   KEG_MOST_ZONES,
   KEG_SHIFT,
   KEG_SIZE,
@@ -362,16 +363,9 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     const left = report === null || stands ? null : leftoversOf(report, items.nameIn(zone));
     const mine = mySlot | MARK_BUSY;
     if ((value & MARK_BUSY) !== 0) {
-      const whole = handleOf(keg);
-      const canRemake = (i32[keg + KEG_HOOKS] & HOOK_INIT) === 0 || (whole !== null && whole.init !== null);
-      if (!canRemake) return orphan(zone, mark, value, left);
+      if (!canRemake(keg)) return orphan(zone, mark, value, left);
       if (Atomics.compareExchange(u8, mark, value, mine) !== value) return;
-      if (remake(item, keg, zone, whole)) {
-        if (left !== null) left.remade++;
-      } else {
-        Atomics.store(u8, mark, MARK_ORPHAN | MARK_BUSY);
-        Atomics.store(i32, zone + ZONE_ORPHANS, 1);
-      }
+      if (remakeOrLeave(item, mark, keg, zone) && left !== null) left.remade++;
       return;
     }
     if ((i32[zone + ZONE_FLAGS] & FLAG_FREE_ON_DEATH) === 0) {
@@ -400,9 +394,45 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
 
   function orphan(zone: number, mark: number, value: number, left: Leftovers | null): void {
     const orphaned = MARK_ORPHAN | (value & MARK_BUSY);
-    if (value === orphaned || Atomics.compareExchange(u8, mark, value, orphaned) !== value) return;
-    if (left !== null) left.orphaned++;
+    if (value !== orphaned) {
+      if (Atomics.compareExchange(u8, mark, value, orphaned) !== value) return;
+      if (left !== null) left.orphaned++;
+    }
+    // Also when it was one: whoever has the hooks and comes later is to be told.
     Atomics.store(i32, zone + ZONE_ORPHANS, 1);
+  }
+
+  /**
+   * Makes a BUSY orphan this worker's. Under the keg's lock, and only if its slab is the keg's: a recoverer that gives a half-built
+   * slab back to its keg marks what is in it first, and until it has linked the slab all of it may still be taken apart.
+   * @returns false also when the lock was out of reach: then this worker is called again.
+   */
+  function claimOrphan(z: Zone, item: number, mark: number): boolean {
+    if (!locks.acquire(z.keg + KEG_LOCK, patienceMs)) {
+      Atomics.store(i32, z.zone + ZONE_ORPHANS, 1);
+      Atomics.or(i32, z.line + LINE_REASONS, REASON_ORPHANS);
+      return false;
+    }
+    try {
+      if (!slabs.holds(z.keg, z.tag, item) || slabs.markOf(item, z.shift) !== mark) return false;
+      const orphaned = MARK_ORPHAN | MARK_BUSY;
+      return Atomics.compareExchange(u8, mark, orphaned, mySlot | MARK_BUSY) === orphaned;
+    } finally {
+      locks.release();
+    }
+  }
+
+  /** Whether this thread has what it takes to make an item of the keg's anew. */
+  function canRemake(keg: number): boolean {
+    return (i32[keg + KEG_HOOKS] & HOOK_INIT) === 0 || (handleOf(keg)?.init ?? null) !== null;
+  }
+
+  /** Makes an item that is BUSY in this worker's name anew, or leaves it as an orphan. */
+  function remakeOrLeave(item: number, mark: number, keg: number, zone: number): boolean {
+    if (remake(item, keg, zone, handleOf(keg))) return true;
+    Atomics.store(u8, mark, MARK_ORPHAN | MARK_BUSY);
+    Atomics.store(i32, zone + ZONE_ORPHANS, 1);
+    return false;
   }
 
   /**
@@ -545,16 +575,21 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     // Not 0 before all is done: if this worker dies on the way, others are called; and what is left meanwhile makes it 1 again.
     const seen = Atomics.load(i32, z.zone + ZONE_ORPHANS);
     if (seen === 0) return;
-    if (seen !== me) Atomics.compareExchange(i32, z.zone + ZONE_ORPHANS, seen, me);
+    // Negated: the name of slot 1's first tenant is 1.
+    if (seen !== ~me) Atomics.compareExchange(i32, z.zone + ZONE_ORPHANS, seen, ~me);
     const wanted = (i32[z.zone + ZONE_FLAGS] & FLAG_FREE_ON_DEATH) !== 0;
     let from = heapStart;
     while (scan.next(MARK_ORPHAN, from, heapEnd, z.keg)) {
       const { item, mark, value, keg } = scan.found;
       const isOurs = items.zoneOf(keg, mark) === z.zone;
-      if (isOurs && ((value & MARK_BUSY) !== 0 || wanted)) dispose(item, mark, value, keg, null);
       from = item + 1;
+      if (!isOurs) continue;
+      if ((value & MARK_BUSY) === 0) {
+        if (wanted) dispose(item, mark, value, keg, null);
+      } else if (!canRemake(keg)) orphan(z.zone, mark, value, null);
+      else if (claimOrphan(z, item, mark)) remakeOrLeave(item, mark, keg, z.zone);
     }
-    Atomics.compareExchange(i32, z.zone + ZONE_ORPHANS, me, 0);
+    Atomics.compareExchange(i32, z.zone + ZONE_ORPHANS, ~me, 0);
   }
 
   return { run, outOfTime: () => late, leave, finishOrphans, finishOwnFrames };

@@ -7,7 +7,18 @@
  * when it would have to run one.
  */
 import { UmaError, optionError } from "../backend/memory/errors.ts";
-import { KEG_HOOKS, KEG_ITEMS, KEG_LOCK, ZONE_FLAGS, ZONE_HOOKS_NOW, ZONE_ITEMS, ZONE_PRIMARY } from "../backend/memory/layout.ts";
+import {
+  KEG_HOOKS,
+  KEG_ITEMS,
+  KEG_LOCK,
+  LINE_REASONS,
+  REASON_ORPHANS,
+  ZONE_FLAGS,
+  ZONE_HOOKS_NOW,
+  ZONE_ITEMS,
+  ZONE_ORPHANS,
+  ZONE_PRIMARY,
+} from "../backend/memory/layout.ts";
 import type { Core } from "./core.ts";
 import { FLAG_FREE_ON_DEATH, FLAG_SMR, FLAG_UNCHECKED, FLAG_ZERO } from "./definition.ts";
 import { HOOK_FINI, HOOK_INIT, HOOK_ZONE_FINI, HOOK_ZONE_INIT, type Init } from "./hooks.ts";
@@ -78,7 +89,12 @@ export function createSetters(core: Core, services: SetterServices): Setters {
     const has = ofKeg ? z[hook] !== null : z.gate !== null && z.gate[hook] !== null;
     record(z, what, ofKeg ? z.keg + KEG_HOOKS : z.zone + ZONE_HOOKS_NOW, BITS[hook], !has);
     if (ofKeg) {
-      for (const other of core.open) if (other !== undefined && other.keg === z.keg) other[hook] = run;
+      for (const other of core.open) {
+        if (other === undefined || other.keg !== z.keg) continue;
+        other[hook] = run;
+        // Items may have been left for a worker that has what it takes: this one has it now.
+        if (Atomics.load(i32, other.zone + ZONE_ORPHANS) !== 0) Atomics.or(i32, other.line + LINE_REASONS, REASON_ORPHANS);
+      }
     } else {
       const { zoneInit = null, zoneFini = null, origin = null } = z.gate ?? {};
       z.gate = { zoneInit, zoneFini, origin, [hook]: run };

@@ -70,6 +70,10 @@ const nesting = function* (item: number, views: Views) {
 // Two items a slab keep the hooks' walks short.
 const size = 2000;
 const full: Definition = small("h", { size, ctor, dtor, init, fini });
+// Hooks without steps of their own: only when they are over counts.
+const nothing = (): void => undefined;
+const bare: Definition = small("e", { size, bucket: 0, init: nothing, fini: nothing });
+const cached: Definition = small("k", { size, init: nothing, fini: nothing });
 const made: Definition = small("c", { size, ctor, dtor, init });
 const freeing: Definition = small("f", { size, ctor, dtor, init, fini, onDeath: "free" });
 const shy: Definition = small("r", { size, ctor: refusing, dtor, init, fini });
@@ -82,6 +86,15 @@ const inner: Definition = small("i", { size: 4000 });
 const nests: Work = function* (a) {
   attachments.set(a.core.views, a);
   yield* alloc(a);
+};
+
+/** A slab of its own. */
+const grows: Work = function* (a) {
+  yield* call(a.core.kegs.grow(a.zones[0]!, false));
+};
+
+const seesToOrphans: Work = function* (a) {
+  yield* call(a.recovery.finishOrphans(a.zones[0]!));
 };
 
 /** At the end: free items are BORN, items in living hands MADE; what is called is called as often as it should be. */
@@ -120,6 +133,14 @@ function itemsOf(world: MiniWorld, zone: Attachment["zones"][0]): { item: number
   }
   return found;
 }
+
+/** An earlier death has left orphans in the zone, as far as anybody knows. */
+const called = (zone: Definition): { zones: Definition[]; setUp: (all: Attachment[]) => void } => ({
+  zones: [zone],
+  setUp: ([first]) => {
+    first!.world.i32[first!.zones[0]!.zone + layout.ZONE_ORPHANS] = 1;
+  },
+});
 
 /** Worker 0 has a bucket with items that are BORN. */
 const warmed = (zone: Definition): { zones: Definition[]; setUp: (all: Attachment[]) => void } => ({
@@ -208,6 +229,28 @@ export const scenarios: Scenario[] = [
     world: warmed(made),
     works: [pairs(1), pairs(2)],
     kills: 1,
+    recoverersOpen: false,
+    moreOrphans: 4,
+    bounds: { preemptionBound: 2 },
+  }),
+  ...[bare, cached].map((zone) =>
+    scenario({
+      name: `hooks: a half-built slab is put back while another sees to orphans, ${zone === bare ? "no buckets, " : ""}two kills`,
+      world: called(zone),
+      works: [grows, seesToOrphans],
+      kills: 2,
+      mayKill: (worker) => worker !== 1,
+      recoverersOpen: false,
+      moreOrphans: 4,
+      bounds: { preemptionBound: 2 },
+    }),
+  ),
+  scenario({
+    name: "hooks: a half-built slab is put back while two see to orphans, one kill",
+    world: called(bare),
+    works: [grows, seesToOrphans, seesToOrphans],
+    kills: 1,
+    mayKill: (worker) => worker === 0,
     recoverersOpen: false,
     moreOrphans: 4,
     bounds: { preemptionBound: 2 },

@@ -47,6 +47,7 @@ const nested = explorer("hooks: init allocates from another zone");
 const fini = explorer("hooks: killed inside fini");
 const born = explorer("slab: born from nothing");
 const race = explorer("recovery: two recoverers race, two kills", 5_000_000);
+const orphans = explorer("hooks: a half-built slab is put back while two see to orphans", 1_000_000);
 const tenant = explorer("recovery: late, against the slot's next tenant");
 const ticket = explorer("attach: by ticket, killed at every step, one kill");
 const zone = explorer("zone: destroyed, two kills");
@@ -117,6 +118,13 @@ export const quick: readonly Mutant[] = [
     find: "const found = Atomics.compareExchange(u8, mark, seen, slot | MARK_BUSY);",
     replace: "const found = seen;\n            u8[mark] = slot | MARK_BUSY;",
     expectCaughtBy: remote.name,
+  },
+  {
+    name: "an orphan is claimed before its slab is the keg's",
+    file: "src/uma/recovery.ts",
+    find: "if (!slabs.holds(z.keg, z.tag, item) || slabs.markOf(item, z.shift) !== mark)",
+    replace: "if (slabs.markOf(item, z.shift) !== mark)",
+    expectCaughtBy: orphans.name,
   },
   {
     name: "an item goes back to its slab before that is noted",
@@ -513,6 +521,7 @@ const detectors: readonly Detector[] = [
   fini,
   born,
   race,
+  orphans,
   tenant,
   ticket,
   zone,

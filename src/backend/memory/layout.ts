@@ -341,7 +341,7 @@ export const ZONE_FLAGS = 5;
 export const ZONE_HOOKS = 6;
 export const ZONE_HASH = 7;
 export const ZONE_POLICY = 8;
-/** Not 0: items were left for a worker that has the zone open; the name of one that is seeing to them. */
+/** 1: items were left for a worker that has the zone open; ~ the name of one that is seeing to them; 0: there are none. */
 export const ZONE_ORPHANS = 9;
 /** Bucket capacity now, and its bounds. Under the keg's lock. */
 export const ZONE_BUCKET_CAP = 10;
