@@ -111,6 +111,8 @@ export function createRecords(floor: Floor, heap: Heap): Records {
   function addRecords(page: number): void {
     // At most one record is left of the old page: it goes to the zones' list.
     if (i32[sb + SB_RECORD_NEXT] + RECORD_WORDS <= i32[sb + SB_RECORD_END]) giveZone(i32[sb + SB_RECORD_NEXT]);
+    // Whatever lay there: a keg's lock begins as nobody's, and is never touched again but by who takes it.
+    i32.fill(0, page, page + (PAGE_BYTES >>> 2));
     set(sb + SB_RECORD_NEXT, page);
     set(sb + SB_RECORD_END, page + (PAGE_BYTES >>> 2));
   }
