@@ -6,8 +6,9 @@
  * Without a dtor the whole bucket then joins the depot. With one, items leave it one by one, each marked BUSY in the transaction
  * that takes it, so that a worker killed inside dtor leaves one item to be made anew, and the others where they are.
  *
- * An item whose free finds no bucket, or no lock, goes the way of any other free if nobody can be reading it. Else it stays this
- * worker's for the time being and is freed at the next occasion; closing the zone and detaching are occasions, too. What a
+ * An item whose free finds no bucket, or no lock, goes the way of any other free if nobody can be reading it. Else it is BUSY in this
+ * worker's name until the next occasion; closing the zone and detaching are occasions, too. If the worker dies before, recovery finds a
+ * BUSY item, and in an SMR zone leaves it alone until all readers have gone that were inside then. What a
  * dead worker had gathered joins the limbo when it is recovered, with a goal of its own: a whole grace period from then on.
  */
 import {
@@ -53,20 +54,20 @@ export function createLimbo(core: Core): Limbo {
   const { locks, patienceMs, slot } = core.floor;
   const { set, setByte, add, commit } = core.floor.journal;
   const { caches, pools, slabs, smr, views } = core;
-  /** Items that found no bucket: this worker's still, and each with a goal of its own. */
+  /** Items that found no bucket: BUSY in this worker's name, and each with a goal of its own. */
   const late: Late[] = [];
 
   function free(z: Zone, p: number): void {
     const mark = core.items.check(z, p);
-    // Not marked BUSY: a reader may be at it, and what is BUSY would be made anew if this worker died.
+    if (late.some((one) => one.p === p)) throw core.items.freeAlready(z, p);
     const seen = core.items.claimFor(z, p, mark, slot);
     if (seen !== slot) f64[(z.line + LINE_REMOTE) >> 1]++;
-    if (late.some((one) => one.p === p)) throw core.items.freeAlready(z, p);
     if (gather(z, p)) {
       if (late.length > 0) finishLate(null);
       return;
     }
-    // Where nobody reads, at once: what waits here is still this worker's if it dies.
+    // Freed for everybody else from now on, whoever would free it again.
+    u8[mark] = slot | MARK_BUSY;
     const one = { z, p, goal: smr.advance() };
     if (!leaveAlone(one)) late.push(one);
   }
@@ -89,7 +90,6 @@ export function createLimbo(core: Core): Limbo {
 
   function leaveAlone({ z, p, goal }: Late): boolean {
     if (!smr.poll(goal)) return false;
-    u8[slabs.markOf(p, z.shift)] = slot | MARK_BUSY;
     endItem(z, p);
     return true;
   }

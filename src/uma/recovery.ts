@@ -70,7 +70,7 @@ import { generationOf, slotOf } from "../backend/memory/names.ts";
 import { BUCKET_WORDS_OF_LINE } from "./census.ts";
 import type { Closing } from "./closing.ts";
 import { type Core, finishUnfinished } from "./core.ts";
-import { FLAG_FREE_ON_DEATH, FLAG_NOTOUCH, FLAG_UNCHECKED } from "./definition.ts";
+import { FLAG_FREE_ON_DEATH, FLAG_SMR, FLAG_NOTOUCH, FLAG_UNCHECKED } from "./definition.ts";
 import { HOOK_INIT } from "./hooks.ts";
 import type { KegHandle } from "./keg.ts";
 import { createMarkScan } from "./marks.ts";
@@ -363,7 +363,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     const left = report === null || stands ? null : leftoversOf(report, items.nameIn(zone));
     const mine = mySlot | MARK_BUSY;
     if ((value & MARK_BUSY) !== 0) {
-      if (!canRemake(keg)) return orphan(zone, mark, value, left);
+      if (!canRemake(keg) || mayBeRead(zone)) return orphan(zone, mark, value, left);
       if (Atomics.compareExchange(u8, mark, value, mine) !== value) return;
       if (remakeOrLeave(item, mark, keg, zone) && left !== null) left.remade++;
       return;
@@ -390,6 +390,11 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     }
     release(handle, item);
     if (left !== null) left.freed++;
+  }
+
+  /** Of a BUSY item: in an SMR zone it may be one that was freed and waits for readers (limbo.ts). */
+  function mayBeRead(zone: number): boolean {
+    return (i32[zone + ZONE_FLAGS] & FLAG_SMR) !== 0 && !core.smr.poll(core.smr.advance());
   }
 
   function orphan(zone: number, mark: number, value: number, left: Leftovers | null): void {
@@ -587,7 +592,11 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       if ((value & MARK_BUSY) === 0) {
         if (wanted) dispose(item, mark, value, keg, null);
       } else if (!canRemake(keg)) orphan(z.zone, mark, value, null);
-      else if (claimOrphan(z, item, mark)) remakeOrLeave(item, mark, keg, z.zone);
+      else if (mayBeRead(z.zone)) {
+        orphan(z.zone, mark, value, null);
+        // Looked for again at the next slow path.
+        Atomics.or(i32, z.line + LINE_REASONS, REASON_ORPHANS);
+      } else if (claimOrphan(z, item, mark)) remakeOrLeave(item, mark, keg, z.zone);
     }
     Atomics.compareExchange(i32, z.zone + ZONE_ORPHANS, ~me, 0);
   }

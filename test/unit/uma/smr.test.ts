@@ -285,6 +285,30 @@ describe("a free that finds no bucket", () => {
     finish(uma);
   });
 
+  test("is refused to whoever frees the item again, and is ended for its worker if that dies: once nobody reads", async () => {
+    const { uma, mine, other, theirs, dtors, block } = await makeLate();
+    const item = theirs.allocSmr();
+    const inside = reader(uma);
+    inside.enter();
+    const unblock = block();
+    theirs.freeSmr(item);
+    expect(() => mine.freeSmr(item)).toThrow(coded("ERR_UMA_ITEM_BUSY"));
+    expect(uma.core.floor.slots.certify(other.name)).toBe(true);
+    unblock();
+    expect(uma.reap(other.slot)).toMatchObject({ done: true, zones: [{ zone: "late", orphaned: 1, kept: 0 }] });
+    // As long as somebody may be looking at it, it is not touched.
+    uma.core.floor.cells.i32[item >> 2] = 4711;
+    mine.freeSmr(mine.allocSmr());
+    uma.poll();
+    expect([uma.core.floor.cells.i32[item >> 2], mine.stats().used]).toEqual([4711, 1]);
+    inside.exit();
+    uma.poll();
+    expect([uma.core.floor.cells.i32[item >> 2], mine.stats().used]).toEqual([0, 0]);
+    // Half destroyed, for all that is known.
+    expect(dtors).not.toContain(item);
+    finish(uma);
+  });
+
   test("goes without a bucket once nobody reads", async () => {
     const { uma, mine, other, theirs, dtors, block } = await makeLate();
     const items = [theirs.allocSmr(), theirs.allocSmr(), theirs.allocSmr()];
