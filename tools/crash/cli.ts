@@ -44,7 +44,6 @@ interface Job {
 interface Told extends Omit<ShiftTally, "reached"> {
   readonly theme: string;
   readonly seed: number;
-  readonly peer: boolean;
   readonly reached: readonly number[];
 }
 
@@ -53,7 +52,7 @@ const KILLS_A_HISTORY = 180;
 /** Histories that end before their point are not counted: that many more are planned. */
 const SPARE = 1.12;
 /** Histories that are looked at for each that is taken. */
-const SCOUTS = 4;
+const SCOUTS = 3;
 const TELL_MS = 60_000;
 const MOST_BAD = 20;
 /** From so many kills on a run is a full one. */
@@ -70,12 +69,12 @@ async function work(trees: CampaignTrees): Promise<void> {
           : job.watch === true
             ? { ...nothing, reached: await watchShift({ trees, ...job }) }
             : await workShift({ trees, ...job });
-      const { theme, seed, peer } = job;
-      process.send?.({ ...tally, theme, seed, peer, reached: [...tally.reached] } satisfies Told);
+      const { theme, seed } = job;
+      process.send?.({ ...tally, theme, seed, reached: [...tally.reached] } satisfies Told);
     })().catch((error: unknown) => {
       const bad = [`theme ${job.theme}, seed ${job.seed}: ${String((error as Error).stack)}`];
-      const { theme, seed, peer } = job;
-      process.send?.({ theme, seed, peer, kills: 0, recovererKills: 0, missed: 0, bad, reached: [] } satisfies Told);
+      const { theme, seed } = job;
+      process.send?.({ theme, seed, kills: 0, recovererKills: 0, missed: 0, bad, reached: [] } satisfies Told);
     });
   });
   process.send?.("ready");
@@ -133,7 +132,7 @@ async function main(): Promise<void> {
   );
   const started = performance.now();
   const isFull = kills >= FULL_KILLS && values.theme === undefined && watched === 0;
-  const scouts = isFull ? await distribute(scoutsOf(themes, seed, jobs.length, values.peer), trees, Number(values.processes), started) : [];
+  const scouts = isFull ? await distribute(scoutsOf(themes, seed, jobs.length), trees, Number(values.processes), started) : [];
   const chosen = isFull ? chooseFrom(scouts, jobs) : jobs;
   const tallies = [
     ...scouts.filter(({ bad }) => bad.length > 0).map((scout) => ({ ...scout, reached: [] })),
@@ -155,29 +154,23 @@ async function repeatTimes(options: CampaignOptions, kills: string, times: numbe
   return 0;
 }
 
-/** Histories to look at, without kills: as {@link jobsOf}, but several times as many. */
-function scoutsOf(themes: readonly string[], first: number, histories: number, peer: boolean): Job[] {
-  return jobsOf(themes, first, histories * SCOUTS * KILLS_A_HISTORY, peer).map((job) => ({ ...job, scout: true }));
+/** Histories to look at, several times as many, without kills and without company, which has little to do with what they pass. */
+function scoutsOf(themes: readonly string[], first: number, histories: number): Job[] {
+  return jobsOf(themes, first, histories * SCOUTS * KILLS_A_HISTORY, false).map((job) => ({ ...job, peer: false, scout: true }));
 }
 
-/** As many histories of each theme, with and without company, as were planned: each time whichever passes most that none before it does. */
+/** The planned histories with other seeds: each time of the one that passes most that none before it does. */
 function chooseFrom(scouts: readonly Told[], jobs: readonly Job[]): Job[] {
-  const kindOf = ({ theme, peer }: Pick<Job, "theme" | "peer">): string => `${theme}, ${peer ? "with" : "without"} company`;
-  const left = new Map<string, number>();
-  for (const job of jobs) left.set(kindOf(job), (left.get(kindOf(job)) ?? 0) + 1);
   const covered = new Set<number>();
   const gain = ({ reached }: Told): number => reached.filter((point) => !covered.has(point)).length;
   const pool = scouts.filter(({ bad }) => bad.length === 0).sort((a, b) => a.seed - b.seed);
-  const chosen: Job[] = [];
-  for (const { kills } of jobs) {
-    const best = pool.filter((scout) => (left.get(kindOf(scout)) ?? 0) > 0).sort((a, b) => gain(b) - gain(a))[0];
-    if (best === undefined) break;
+  return jobs.map((job) => {
+    const best = pool.filter(({ theme }) => theme === job.theme).sort((a, b) => gain(b) - gain(a))[0];
+    if (best === undefined) return job;
     pool.splice(pool.indexOf(best), 1);
-    left.set(kindOf(best), (left.get(kindOf(best)) ?? 0) - 1);
     for (const point of best.reached) covered.add(point);
-    chosen.push({ theme: best.theme, seed: best.seed, peer: best.peer, kills });
-  }
-  return chosen;
+    return { ...job, seed: best.seed };
+  });
 }
 
 /** Gives each process a job as soon as it has done one. */
