@@ -57,6 +57,60 @@ const keepsRange = (size: number): Work =>
     if (start >= 0) note(`took ${start} ${size}`);
   };
 
+/** An arena that imports, something of it allocated. */
+const imported = (all: Attachment[], observer: Attachment): void => {
+  child(all, observer);
+  runSync(runSync(observer.core.arenas.open("ids")).alloc(1));
+};
+
+/** What may come of ending an arena, or of opening one, that another ends or has ended. */
+const ENDED = /^ERR_VMEM_(NO_ARENA|DESTROYED|BUSY)$/;
+
+/** Ends the arena, whoever else does. */
+const ends: Work = function* (a) {
+  for (let tries = 0; tries < 3; tries++) {
+    try {
+      const arena = yield* call(a.core.arenas.open("ids"));
+      yield* call(arena.destroy({ force: true }));
+      note("ended");
+      return;
+    } catch (thrown) {
+      const { code } = thrown as { code?: string };
+      if (code === undefined || !ENDED.test(code)) throw thrown;
+      if (code !== "ERR_VMEM_BUSY") return;
+    }
+  }
+};
+
+/** Ends the arena, and makes another, with its record as like as not; keeps something of that. */
+const endsAndMakes: Work = function* (a) {
+  yield* ends(a);
+  const next = yield* call(a.core.arenas.create("next", { span: SPAN }));
+  const start = yield* call(next.tryAlloc(2));
+  if (start >= 0) note(`took ${start} 2`);
+};
+
+/** An arena ends once, all that it had imported goes home with it, and whatever has its record then is left alone. */
+function endIsOne({ world, ends: all }: End): void {
+  const { arenas } = world.observer.core;
+  const names = runSync(arenas.list());
+  const source = runSync(arenas.open("source"));
+  const total = names.includes("ids") ? runSync(runSync(arenas.open("ids")).size("total")) : 0;
+  const out = runSync(source.size("alloc"));
+  if (out !== total) throw new Error(`${out} integers are taken from the source, and ${total} have arrived`);
+  const living = all.filter((end) => end.status !== "killed");
+  if (living.filter((end) => end.notes.includes("ended")).length > 1) throw new Error("the arena has ended twice");
+  if (living.some((end) => end.notes.includes("ended")) && names.includes("ids")) throw new Error("an arena that has ended is there");
+  for (const said of living.flatMap((end) => end.notes)) {
+    const [verb, start] = String(said).split(" ");
+    if (verb !== "took") continue;
+    const state = names.includes("next") ? runSync(runSync(arenas.open("next")).whatis(Number(start)))?.state : "gone";
+    if (state !== "alloc") throw new Error(`${start} of the next arena is in living hands, and ${state}`);
+  }
+  // Whoever died on the way has not kept it from ending.
+  if (names.includes("ids")) runSync(runSync(arenas.open("ids")).destroy({ force: true }));
+}
+
 /** Gives the n-th segment of the mailbox back. */
 const gives = (n: number): Work =>
   function* (a) {
@@ -187,6 +241,23 @@ export const scenarios: Scenario[] = [
     kills: 1,
     bounds: { preemptionBound: 2 },
     check: rangesAre(0),
+    ...shared,
+  }),
+  scenario({
+    name: "arena: ended by one, two kills",
+    world: world(imported),
+    works: [endsAndMakes],
+    kills: 2,
+    check: endIsOne,
+    ...shared,
+  }),
+  scenario({
+    name: "arena: ended by two, its record used again, one kill",
+    world: world(imported),
+    works: [endsAndMakes, ends],
+    kills: 1,
+    bounds: { preemptionBound: 2 },
+    check: endIsOne,
     ...shared,
   }),
   scenario({

@@ -58,6 +58,7 @@ const dozing = explorer("smr: a writer that waits for a reader who dozes");
 const limbo = explorer("smr: a dead writer's unfinished bucket");
 const arena = explorer("arena: take and give, two kills");
 const imports = explorer("arena: a span is imported and given back");
+const ended = explorer("arena: ended by one, two kills");
 const handles = explorer("handles: freed as its owner dies");
 const bulk = explorer("bulk: three at once, kept");
 const run = explorer("bulk: seventeen neighbours");
@@ -399,6 +400,20 @@ const slow: readonly Mutant[] = [
     expectCaughtBy: imports.name,
   },
   {
+    name: "what a dead worker meant to end is nobody's to end",
+    file: "src/backend/vmem/arena-records.ts",
+    find: "if (ends && lives)",
+    replace: "if (ends && lives && name === 0)",
+    expectCaughtBy: ended.name,
+  },
+  {
+    name: "an arena that was being taken apart is left so",
+    file: "src/backend/vmem/arena-records.ts",
+    find: "found.push({ a, ends: ends && !lives });",
+    replace: "found.push({ a, ends: false });",
+    expectCaughtBy: ended.name,
+  },
+  {
     name: "a handle's generation is raised after the item is in the bucket",
     file: "src/uma/zone-classes.ts",
     find: "i32[w] = g;\n                        i32[sp + 1] = p;\n                        i32[c] = sp + 1;",
@@ -532,6 +547,7 @@ const detectors: readonly Detector[] = [
   limbo,
   arena,
   imports,
+  ended,
   handles,
   bulk,
   drains,

@@ -26,8 +26,8 @@ import {
 import type { ArenaRecords } from "./arena-records.ts";
 import { PROVIDED } from "./backing.ts";
 import { dismantle } from "./ending.ts";
-import { type Engine, WANTS_TAGS } from "./engine.ts";
-import { giveSpan } from "./giving.ts";
+import { type Engine, WANTS_NOTHING, WANTS_TAGS } from "./engine.ts";
+import { callWaiters, giveSpan } from "./giving.ts";
 import type { ArenaHandle } from "./handle.ts";
 import { SOURCE_USER } from "./shared-porter.ts";
 import { OVERLAPS } from "./spans.ts";
@@ -81,10 +81,12 @@ export function createArenaRecovery(floor: Floor, records: ArenaRecords, engine:
 
   /** If the arena has ended, nobody here has the functions that it came from: it is lost to them, as if they had been killed with it. */
   function putBack(a: number, start: number, size: number, frame: number): boolean {
-    const { backing } = at(a);
-    for (;;) {
+    const handle = at(a);
+    const { backing } = handle;
+    for (let tries = 0; ; tries++) {
       if (!backing.enter(true)) return false;
       let want: number;
+      let wake = false;
       try {
         if (!backing.isAlive() || !backing.isHomeOf(frame)) {
           set(frame + SPAN_HELD, 0);
@@ -92,17 +94,23 @@ export function createArenaRecovery(floor: Floor, records: ArenaRecords, engine:
           return true;
         }
         want = engine.wants(a, commit);
-        if (want !== WANTS_TAGS) {
+        // What could not be provided may not be needed: a span takes two tags.
+        if (want !== WANTS_TAGS || (tries > 0 && engine.segments.hasTags(a, 2))) {
+          want = WANTS_NOTHING;
           const after = engine.spans.placeFor(a, start, size);
-          if (after !== OVERLAPS) engine.spans.insert(a, after, start, size, TAG_SPAN_IMPORTED);
+          if (after !== OVERLAPS) {
+            engine.spans.insert(a, after, start, size, TAG_SPAN_IMPORTED);
+            wake = callWaiters(handle);
+          }
           set(frame + SPAN_HELD, 0);
           commit();
-          return true;
         }
       } finally {
         backing.leave();
       }
-      if (backing.provide(want, true) !== PROVIDED) return false;
+      if (wake) backing.wake();
+      if (want === WANTS_NOTHING) return true;
+      if (backing.provide(want, true) !== PROVIDED && tries > 0) return false;
     }
   }
 

@@ -34,6 +34,11 @@ export interface Porter {
   lift(start: number, size: number): SpanInHand | null;
   /** Gives the span in hand back to the source. Called with no lock held. */
   giveBack(span: SpanInHand): void;
+  /**
+   * The span could not land. It goes back to the source; or, where spans cannot go back, stays in its frame, from which the next slow
+   * path lands it. Called with no lock held.
+   */
+  putOff(span: SpanInHand): void;
 }
 
 /** How claiming an arena went, to end it: {@link Backing.claim}. */

@@ -19,7 +19,7 @@ import { type Backing, PROVIDED, type Porter } from "./backing.ts";
 import { busy, checkCount, destroyed, failed, spanError } from "./complaints.ts";
 import { dumpArena } from "./dump.ts";
 import { destroy } from "./ending.ts";
-import { NONE, WANTS_NOTHING, WANTS_TAGS, busyKind } from "./engine.ts";
+import { NONE, WANTS_NOTHING, WANTS_TAGS } from "./engine.ts";
 import { callWaiters, give, reap } from "./giving.ts";
 import { contains, sizeOf, walk, whatis } from "./looking.ts";
 import type { QuantumCache } from "./quantum-cache.ts";
@@ -35,7 +35,7 @@ import {
 } from "./request.ts";
 import { OVERLAPS } from "./spans.ts";
 import { type ArenaStatistics, readStatistics } from "./statistics.ts";
-import { provide, take, takeOrThrow, takePlain, takeRun } from "./taking.ts";
+import { provide, takeConstrained, takeOrThrow, takePlain, takeRun } from "./taking.ts";
 import { verifyArena } from "./verify.ts";
 import { waitAsync, waitFor } from "./waiting.ts";
 import type { Segment, WalkOptions } from "./walk.ts";
@@ -113,15 +113,13 @@ export class ArenaHandle implements Arena {
   }
 
   xalloc(size: number, constraints?: Constraints): number {
-    fillConstrained(this.scratch, size, this.quantum, constraints, this.name);
-    const start = take(this, this.scratch, busyKind(true), true);
+    const start = takeConstrained(this, size, constraints, true);
     if (start < 0) throw failed(this, size);
     return start;
   }
 
   tryXalloc(size: number, constraints?: Constraints): number {
-    fillConstrained(this.scratch, size, this.quantum, constraints, this.name);
-    return Math.max(take(this, this.scratch, busyKind(true), false), NONE);
+    return Math.max(takeConstrained(this, size, constraints, false), NONE);
   }
 
   allocWait(size: number, options: FitOptions & WaitOptions = {}): number {

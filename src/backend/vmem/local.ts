@@ -264,6 +264,7 @@ export function createLocalPorter(handle: ArenaHandle, options: ImportOptions): 
     landed: () => undefined,
     lift: (start, size) => ({ start, size, frame: 0 }),
     giveBack: ({ start, size }) => giveSpan?.(start, size),
+    putOff: ({ start, size }) => giveSpan?.(start, size),
   };
 }
 

@@ -80,6 +80,7 @@ export function createArenaPorter(floor: Floor, arena: ArenaHandle, source: Aren
     landed: ({ frame }) => closeFrame(floor, frame),
     lift: (start, size) => lift(floor, arena, source.backing.a, source, start, size),
     giveBack,
+    putOff: giveBack,
   };
 }
 
@@ -141,5 +142,6 @@ export function createUserPorter(
     landed: ({ frame }) => closeFrame(floor, frame),
     lift: (start, size) => lift(floor, arena, SOURCE_USER, arena, start, size),
     giveBack,
+    putOff: give === undefined ? () => undefined : giveBack,
   };
 }

@@ -27,7 +27,17 @@ import { PROVIDED, PROVIDE_BUSY, type Porter, type SpanInHand } from "./backing.
 import { destroyed, failed, spanError } from "./complaints.ts";
 import { NONE, WANTS_NOTHING, WANTS_TAGS, busyKind } from "./engine.ts";
 import type { ArenaHandle } from "./handle.ts";
-import { type FitOptions, MOST_END, POLICY_INSTANT, type Request, emptyRequest, fillConstrained, fillPlain, place } from "./request.ts";
+import {
+  type Constraints,
+  type FitOptions,
+  MOST_END,
+  POLICY_INSTANT,
+  type Request,
+  emptyRequest,
+  fillConstrained,
+  fillPlain,
+  place,
+} from "./request.ts";
 import { OVERLAPS } from "./spans.ts";
 
 /** Answer beside NONE: a lock could not be had. */
@@ -35,8 +45,9 @@ export const BUSY = -2;
 
 /** An allocation without constraints. @returns its start, NONE or BUSY. */
 export function takePlain(h: ArenaHandle, size: number, options: FitOptions | undefined, mayWait: boolean): number {
+  h.backing.begin(mayWait);
   fillPlain(h.scratch, size, h.quantum, options, h.name);
-  return take(h, h.scratch, busyKind(false), mayWait);
+  return takeBegun(h, h.scratch, busyKind(false), mayWait);
 }
 
 /** As {@link takePlain}, or an error that says why not. */
@@ -46,17 +57,25 @@ export function takeOrThrow(h: ArenaHandle, size: number, options: FitOptions | 
   return start;
 }
 
-/** All steps of an allocation below the quantum caches. @returns the start, NONE or BUSY. */
-export function take(h: ArenaHandle, request: Request, kind: number, mayWait: boolean): number {
-  const { backing } = h;
-  backing.begin(mayWait);
+/** A constrained allocation. @returns its start, NONE or BUSY. */
+export function takeConstrained(h: ArenaHandle, size: number, constraints: Constraints | undefined, mayWait: boolean): number {
+  h.backing.begin(mayWait);
+  fillConstrained(h.scratch, size, h.quantum, constraints, h.name);
+  return takeBegun(h, h.scratch, busyKind(true), mayWait);
+}
+
+/**
+ * All steps of an allocation below the quantum caches, once what was left behind is completed: hooks may run in that, and use this
+ * handle and its one request. @returns the start, NONE or BUSY.
+ */
+function takeBegun(h: ArenaHandle, request: Request, kind: number, mayWait: boolean): number {
   let start = tryTake(h, request, kind, mayWait);
   if (start < 0) start = takeLong(h, request, kind, mayWait, start, false);
   else h.lastFailure = "NONE";
   return start;
 }
 
-/** As {@link take}; a failure is remembered, so that the next free wakes whoever waits (see `seenSeq` and `hopeless`). */
+/** As {@link takeBegun}, of a request of its own; a failure is remembered, so that the next free wakes whoever waits (see `seenSeq` and `hopeless`). */
 export function takeRegistered(h: ArenaHandle, request: Request, kind: number, mayWait: boolean): number {
   h.backing.begin(mayWait);
   const start = tryTake(h, request, kind, mayWait);
@@ -221,7 +240,8 @@ export function takeSpan(h: ArenaHandle, size: number, mayWait: boolean, frame: 
   const r = emptyRequest();
   fillPlain(r, size, h.quantum, undefined, h.name);
   r.frame = frame;
-  return take(h, r, busyKind(false), mayWait);
+  h.backing.begin(mayWait);
+  return takeBegun(h, r, busyKind(false), mayWait);
 }
 
 function importFor(h: ArenaHandle, r: Request, kind: number, mayWait: boolean): number {
@@ -247,7 +267,7 @@ function importFor(h: ArenaHandle, r: Request, kind: number, mayWait: boolean): 
       span.start,
     );
   }
-  return landAndTake(h, porter, span, r, kind, mayWait);
+  return landAndTake(h, porter, span, wanted, r, kind, mayWait);
 }
 
 /** Size of an import that the limit allows: `most`, else `least`, else 0. */
@@ -258,17 +278,19 @@ function withinLimit(h: ArenaHandle, least: number, most: number): number {
   return most <= room ? most : least <= room ? least : 0;
 }
 
-function landAndTake(h: ArenaHandle, porter: Porter, span: SpanInHand, r: Request, kind: number, mayWait: boolean): number {
+/** @param wanted - integers that were asked for: what is given beyond them does not count for the limit. */
+function landAndTake(h: ArenaHandle, porter: Porter, span: SpanInHand, wanted: number, r: Request, kind: number, mayWait: boolean): number {
   const { backing } = h;
   const { a } = backing;
   let start = NONE;
   for (;;) {
     if (!backing.enter(mayWait)) {
-      porter.giveBack(span);
+      porter.putOff(span);
       return BUSY;
     }
     let want: number;
     let overlaps = false;
+    let tooMuch = false;
     let ended: UmaError | null = null;
     try {
       const engine = backing.engine();
@@ -277,6 +299,10 @@ function landAndTake(h: ArenaHandle, porter: Porter, span: SpanInHand, r: Reques
       want = alive ? engine.wants(a, backing.commit) : WANTS_NOTHING;
       if (!alive) {
         ended = destroyed(h);
+      } else if (porter.canRelease && withinLimit(h, wanted, wanted) === 0) {
+        // Others have imported meanwhile. What cannot go back comes in all the same, rather than be lost.
+        tooMuch = true;
+        want = WANTS_NOTHING;
       } else if (want !== WANTS_TAGS || engine.segments.hasTags(a, 4)) {
         const after = engine.spans.placeFor(a, span.start, span.size);
         overlaps = after === OVERLAPS;
@@ -304,9 +330,14 @@ function landAndTake(h: ArenaHandle, porter: Porter, span: SpanInHand, r: Reques
       porter.giveBack(span);
       throw ended ?? spanError(h, `the imported span [${span.start}, +${span.size}) overlaps one that it has`, span.start);
     }
+    if (tooMuch) {
+      porter.giveBack(span);
+      h.lastFailure = "LIMIT";
+      return NONE;
+    }
     if (want === WANTS_NOTHING) break;
     if (provide(h, want, mayWait) !== PROVIDED) {
-      porter.giveBack(span);
+      porter.putOff(span);
       h.lastFailure = "TAGS";
       return NONE;
     }
