@@ -69,7 +69,10 @@ export function createServices(core: Core, parts: ServiceParts): Services {
     const reasons = Atomics.exchange(i32, z.line + LINE_REASONS, 0);
     caches.resetTop(z);
     if ((reasons & REASON_DRAIN) !== 0) caches.drainLine(z.zone, z.keg, z.line, true);
-    if ((reasons & REASON_RECLAIM) !== 0) parts.reclaims.attend(z, "drain");
+    // What needs frames waits until those that locks out of reach have left are finished.
+    if (floor.intents.crowded() && (reasons & (REASON_RECLAIM | REASON_TRIM)) !== 0)
+      Atomics.or(i32, z.line + LINE_REASONS, reasons & (REASON_RECLAIM | REASON_TRIM));
+    else if ((reasons & REASON_RECLAIM) !== 0) parts.reclaims.attend(z, "drain");
     else if ((reasons & REASON_TRIM) !== 0) parts.reclaims.attend(z, "trim");
     if (reasons !== 0) core.queue.pass(z.zone);
     if ((reasons & REASON_ORPHANS) !== 0) parts.recovery.finishOrphans(z);
