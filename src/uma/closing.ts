@@ -46,7 +46,7 @@ import {
   ZONE_STATE_DYING,
   ZONE_STATE_FREE,
 } from "../backend/memory/layout.ts";
-import { type Core, SHORTCUT_TAGS } from "./core.ts";
+import { type Core, SHORTCUT_TAGS, finishUnfinished } from "./core.ts";
 import type { ZoneHandle } from "./cache.ts";
 import { createMarkScan } from "./marks.ts";
 import { OK } from "./outcome.ts";
@@ -70,6 +70,8 @@ export interface Closing {
   takeOver(dead: number, zone: number): boolean;
   /** Calls every opener of the zone but this worker into its slow path. */
   call(zone: number, reason: number): void;
+  /** The same, and this worker too. */
+  callAll(zone: number, reason: number): void;
   /** Calls those who have items in their caches to give them up, and turns everybody's frees off the hot path. */
   askBack(zone: number): void;
 }
@@ -90,12 +92,14 @@ export function hasSecondaries(zone: string, living: number): UmaError {
 
 /** @param deadLine - word index of a line that is never anybody's: a closed zone points to it. */
 export function createClosing(core: Core, records: Records, registry: Registry, deadLine: number): Closing {
-  const { floor, caches, kegs } = core;
+  const { floor, caches, gates, kegs } = core;
   const { i32, u8 } = floor.cells;
   const { locks, slots, intents, patienceMs, slotWord, me } = floor;
   const { set, setByte, add, commit } = floor.journal;
   const { zoneDirectory, heapStart, heapEnd } = floor.geometry;
   const scan = createMarkScan(floor, core.slabs);
+  /** Zones that this thread is just taking apart, which may run hooks. */
+  const underWay = new Set<number>();
 
   function close(z: Zone): boolean {
     if (z.closed) return true;
@@ -105,7 +109,7 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
       z.line = z.hurt;
       z.hurt = 0;
     }
-    if (!core.endWaits(z) || !core.endLateFrees(z)) return false;
+    if (!core.endWaits(z) || !core.endLateFrees(z) || !finishUnfinished(core, z)) return false;
     if (caches.drainLine(z.zone, z.keg, z.line) !== OK) return false;
     // As long as this worker has it open its records stay: a slab that a lock out of reach has left in a frame goes back by them.
     if (intents.holdsOf(z.keg, z.zone)) return false;
@@ -115,17 +119,16 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     if (z.tag < SHORTCUT_TAGS) core.shortcuts[z.tag << 2] = deadLine;
     z.closed = true;
     core.open[z.id] = undefined;
-    for (let n = core.unfinished.length - 1; n >= 0; n--) {
-      if (core.unfinished[n]?.zone === z) core.unfinished.splice(n, 1);
-    }
-    if (!endOpening(slotWord, z.zone, z)) core.closings.push({ zone: z.zone, handle: z });
+    later(z.zone, z);
+    if (endOpening(slotWord, z.zone, z)) forget(z.zone);
     return true;
   }
 
   function finish(): boolean {
-    for (let n = core.closings.length; n > 0; n--) {
-      const cut = core.closings.shift() as (typeof core.closings)[number];
-      if (!endOpening(slotWord, cut.zone, cut.handle)) core.closings.push(cut);
+    for (const cut of core.closings.slice()) {
+      // A hook may have finished it meanwhile, and a hook that runs while a zone is taken apart may have come here.
+      if (!core.closings.includes(cut) || underWay.has(cut.zone)) continue;
+      if (endOpening(slotWord, cut.zone, cut.handle)) forget(cut.zone);
     }
     return core.closings.length === 0;
   }
@@ -147,14 +150,30 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     } finally {
       locks.release();
     }
-    if (!last || takeApart(zone, handle)) return true;
-    if (ofSlot !== slotWord) later(zone, handle);
-    return false;
+    return !last || takeApartOrLater(zone, handle);
   }
 
-  /** What this worker has become the closer of in a dead one's place, it finishes itself: whoever tries the recovery again passes it by. */
+  /** What a worker has become the closer of it finishes itself, also in a dead one's place: whoever tries the recovery again passes it by. */
   function later(zone: number, handle: ZoneHandle | null): void {
     if (!core.closings.some((cut) => cut.zone === zone)) core.closings.push({ zone, handle });
+  }
+
+  function forget(zone: number): void {
+    const at = core.closings.findIndex((cut) => cut.zone === zone);
+    if (at >= 0) core.closings.splice(at, 1);
+  }
+
+  /** Takes apart what this worker is the closer of. Entered beforehand: where it cannot, or anything throws on the way, it goes on later. */
+  function takeApartOrLater(zone: number, handle: ZoneHandle | null): boolean {
+    later(zone, handle);
+    underWay.add(zone);
+    try {
+      if (!takeApart(zone, handle)) return false;
+    } finally {
+      underWay.delete(zone);
+    }
+    forget(zone);
+    return true;
   }
 
   function openers(id: number): number {
@@ -174,9 +193,7 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     } finally {
       locks.release();
     }
-    if (takeApart(zone, null)) return true;
-    later(zone, null);
-    return false;
+    return takeApartOrLater(zone, null);
   }
 
   function call(zone: number, reason: number): void {
@@ -188,6 +205,12 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
       if (line === 0) continue;
       callLine(at, line, reason);
     }
+  }
+
+  function callAll(zone: number, reason: number): void {
+    call(zone, reason);
+    const id = i32[zone + ZONE_ID];
+    if (registry.isOpenBy(slotWord, id)) callLine(slotWord, records.lineOf(slotWord, id), reason);
   }
 
   function callLine(ofSlot: number, line: number, reason: number): void {
@@ -236,10 +259,12 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     const keg = i32[zone + ZONE_KEG];
     // Nobody has it open: who still reads what was freed here reads a zone that is gone.
     for (let left = i32[zone + ZONE_LIMBO_COUNT]; left > 0; left--) if (caches.outOfLimbo(zone, keg, true) !== OK) return false;
-    if (caches.drainDepot(zone, keg, 0, handle) !== OK) return false;
+    // Nobody else is left to run what this thread has not got.
+    if (caches.drainDepot(zone, keg, 0, handle !== null && gates.letsOut(handle) ? handle : null) !== OK) return false;
     if (i32[zone + ZONE_PRIMARY] !== 0) return leaveKeg(zone, keg);
     for (const list of SLAB_LISTS) {
       while (i32[keg + list] !== 0) {
+        if (intents.crowded()) return false;
         const frame = intents.push(INTENT_SLAB);
         i32[frame + INTENT_KEG] = keg;
         const taken = kegs.takeSlab(keg, list, frame);
@@ -267,6 +292,8 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
 
   /** A secondary without caches: what is still out becomes the primary's, to be made anew, and its records go. */
   function leaveKeg(zone: number, keg: number): boolean {
+    // A bucket that an earlier try has left half drained: it goes back by this record.
+    if (intents.holdsOf(0, zone)) return false;
     const index = i32[zone + ZONE_INDEX];
     const primary = i32[keg + KEG_ZONE];
     let from = heapStart;
@@ -305,5 +332,5 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     return true;
   }
 
-  return { close, finish, destroy, endOpening, takeOver, call, askBack };
+  return { close, finish, destroy, endOpening, takeOver, call, callAll, askBack };
 }

@@ -59,6 +59,7 @@ export function compose(core: Core): Parts {
     statistics,
     limits,
     reclaims: createReclaim(core, registry, closing, {
+      finishOwnFrames: () => recovery.finishOwnFrames(),
       harvestAll: (z) => {
         limbo.finishLate(z);
         limbo.seal(z);

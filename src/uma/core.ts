@@ -147,17 +147,23 @@ export function endCore(core: Core): void {
   core.staleWaits.clear();
 }
 
-/** Frees what could not be freed when it was, as far as locks are to be had now: at the first that is not, the rest goes on waiting. */
-export function finishUnfinished(core: Core): void {
+/**
+ * Frees what could not be freed when it was, of one zone or all, as far as locks are to be had now: at the first that is not, the
+ * rest goes on waiting. @returns false when some of it does.
+ */
+export function finishUnfinished(core: Core, only: Zone | null = null): boolean {
   const { unfinished } = core;
   for (let n = unfinished.length; n > 0; n--) {
-    const entry = unfinished.shift() as Core["unfinished"][number];
+    const entry = unfinished.shift();
+    // A hook that runs on the way may have ended some.
+    if (entry === undefined) break;
     let done = false;
     try {
-      done = entry.zone.settle(entry.item);
+      done = (only === null || entry.zone === only) && entry.zone.settle(entry.item);
     } finally {
       if (!done) unfinished.push(entry);
     }
-    if (!done) return;
+    if (!done && (only === null || entry.zone === only)) return false;
   }
+  return true;
 }

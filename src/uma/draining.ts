@@ -127,7 +127,7 @@ export function createDraining(floor: Floor, pools: Pools, slabs: Slabs, smr: Sm
   function drainDepot(zone: number, keg: number, keepBuckets: number, z: ZoneHandle | null): Outcome {
     const gated = gates.isGated(zone);
     // Its openers have to do it.
-    if (gated && z !== null && z.gate === null) return OK;
+    if (gated && z !== null && !gates.letsOut(z)) return OK;
     // The lock is let go between buckets: others want it, too. What they add meanwhile is not waited for.
     for (let n = i32[zone + ZONE_FULL_COUNT] - keepBuckets; n > 0; n--) {
       if (gated && z !== null) {
@@ -142,6 +142,7 @@ export function createDraining(floor: Floor, pools: Pools, slabs: Slabs, smr: Sm
       }
     }
     for (let n = i32[zone + ZONE_EMPTY_COUNT]; n > 0; n--) {
+      if (intents.crowded()) return BUSY;
       const frame = intents.push(INTENT_BUCKET);
       const taken = takeEmptyAside(zone, keg, frame + INTENT_HEADER);
       if (taken === OK && pools.giveBucket(frame + INTENT_HEADER, 0) !== OK) {

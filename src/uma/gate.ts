@@ -147,6 +147,8 @@ export interface Gates {
    * @param dead - its worker died: a hook may have been at one of its items.
    */
   finish(frame: number, z: ZoneHandle | null, dead: boolean): Outcome;
+  /** Whether this thread has what items of the zone pass on their way out. */
+  letsOut(z: ZoneHandle): boolean;
   /** Whether items of the zone pass a gate, in whichever thread. */
   isGated(zone: number): boolean;
   /** Notes for which zone items leave their slab: `count` of them, up to the position in `word`. Before that is committed. */
@@ -169,17 +171,24 @@ export function createGates(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs
     return (i32[zone + ZONE_HOOKS_NOW] & HOOK_GATE) !== 0;
   }
 
-  /** The zone's gate; a thread without its functions may not let items through. */
-  function gateOf(z: ZoneHandle): Gate {
+  function has(z: ZoneHandle, hooks: number): boolean {
     const { gate } = z;
-    const hooks = i32[z.zone + ZONE_HOOKS_NOW];
-    const has =
-      gate === null
-        ? 0
-        : (gate.zoneInit === null ? 0 : HOOK_ZONE_INIT) |
-          (gate.zoneFini === null ? 0 : HOOK_ZONE_FINI) |
-          (gate.origin === null ? 0 : HOOK_ORIGIN);
-    if (gate !== null && (hooks & HOOK_GATE & ~has) === 0) return gate;
+    if (gate === null) return false;
+    const here =
+      (gate.zoneInit === null ? 0 : HOOK_ZONE_INIT) |
+      (gate.zoneFini === null ? 0 : HOOK_ZONE_FINI) |
+      (gate.origin === null ? 0 : HOOK_ORIGIN);
+    return (i32[z.zone + ZONE_HOOKS_NOW] & hooks & ~here) === 0;
+  }
+
+  function letsOut(z: ZoneHandle): boolean {
+    return has(z, HOOK_ZONE_FINI | HOOK_ORIGIN);
+  }
+
+  /** The zone's gate; a thread without its functions may not let items through. */
+  function gateOf(z: ZoneHandle, hooks: number = HOOK_GATE): Gate {
+    const { gate } = z;
+    if (gate !== null && has(z, hooks)) return gate;
     throw new UmaError("ERR_UMA_HOOK", `zone "${z.name}" has a zoneInit or zoneFini that this thread has not set`, { zone: z.name });
   }
 
@@ -220,6 +229,7 @@ export function createGates(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs
 
   function adjust(z: ZoneHandle, word: number, count: number, exact: boolean): Outcome {
     const gate = gateOf(z);
+    if (intents.full()) return BUSY;
     const outer = fault;
     fault = null;
     const isLoaded = word === z.line + LINE_SP;
@@ -426,6 +436,10 @@ export function createGates(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs
 
   function takeOne(z: ZoneHandle, intoReserve: boolean): number {
     const gate = gateOf(z);
+    if (intents.full()) {
+      why = BUSY;
+      return 0;
+    }
     const outer = fault;
     fault = null;
     const frame = open(z.zone);
@@ -474,7 +488,8 @@ export function createGates(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs
 
   function drainFirst(z: ZoneHandle): Outcome {
     const { zone, keg } = z;
-    const gate = gateOf(z);
+    const gate = gateOf(z, HOOK_ZONE_FINI | HOOK_ORIGIN);
+    if (intents.crowded()) return BUSY;
     const frame = open(zone);
     if (!locks.acquire(keg + KEG_LOCK, patienceMs)) {
       intents.pop(frame);
@@ -567,5 +582,5 @@ export function createGates(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs
     }
   }
 
-  return { adjust, takeOne, outcome: () => why, giveOne, drainFirst, finish, isGated, stamp };
+  return { adjust, takeOne, outcome: () => why, giveOne, drainFirst, finish, letsOut, isGated, stamp };
 }

@@ -123,6 +123,7 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
     if (handle.init === null && (i32[keg + KEG_HOOKS] & HOOK_INIT) !== 0) {
       throw new UmaError("ERR_UMA_HOOK", `zone "${handle.name}" has an init that this thread has not set`, { zone: handle.name });
     }
+    if (intents.full()) return BUSY;
     const frame = intents.push(INTENT_SLAB);
     i32[frame + INTENT_KEG] = keg;
     let outcome: Outcome = OK;
@@ -336,7 +337,7 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
     if ((hooks & HOOK_PAGES) !== 0 && !handle.supplier.userSupplied) return 0;
     if ((hooks & HOOK_FINI) !== 0 && handle.fini === null) return 0;
     let given = 0;
-    for (let done = true; done; ) {
+    for (let done = true; done && !intents.crowded(); ) {
       const frame = intents.push(INTENT_SLAB);
       i32[frame + INTENT_KEG] = keg;
       const slab = takeFreeSlab(keg, frame, keepItems);

@@ -25,6 +25,7 @@ const {
   HEADER_CLASS_STEP_BYTES,
   HEADER_CLASS_WORDS,
   INTENT_EXTENT,
+  INTENT_FRAMES,
   INTENT_PAGE,
   PAGE_BYTES,
   SB_BUCKET_END,
@@ -58,12 +59,16 @@ export function createPools(floor: Floor, heap: Heap): Pools {
 
   /** Gets a page and hands it to `[next, end)` of the pool; what is left of the old page goes to its free list first. */
   function morePages(next: number, end: number, list: number, link: number, step: number, counter: number): Outcome {
+    // Also for a free inside of hooks that nest: it does without.
+    if (intents.depth() >= INTENT_FRAMES) return BUSY;
     const frame = intents.push(INTENT_PAGE);
     const page = heap.alloc(1, 0, frame + INTENT_EXTENT);
     if (page === NO_PAGES || page === HEAP_BUSY) {
       intents.pop(frame);
       return page === NO_PAGES ? EMPTY : BUSY;
     }
+    // While it is nobody else's: a piece that joins the free list unused is looked at by verification.
+    i32.fill(0, page >>> 2, (page + PAGE_BYTES) >>> 2);
     if (!locks.acquire(LOCK, patienceMs)) {
       // The page stays in the frame only if the heap's lock is out of reach, too: then recovery finds it there.
       if (heap.free(page, frame + INTENT_EXTENT)) intents.pop(frame);

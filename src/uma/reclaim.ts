@@ -82,6 +82,8 @@ const CLOCK_MASK = 0x7fffffff;
 
 /** What a reclaim needs of the parts around it. */
 export interface ReclaimServices {
+  /** Completes what a lock out of reach has left in this worker's frames. */
+  finishOwnFrames(): void;
   /** Brings everything out of the limbo whose time has come. */
   harvestAll(z: Zone): void;
 }
@@ -155,6 +157,7 @@ export function createReclaim(core: Core, registry: Registry, closing: Closing, 
   }
 
   function all(mode: ReclaimMode): Reclaimed {
+    services.finishOwnFrames();
     let slabs = 0;
     let bytes = 0;
     kegs.takeFailure();
@@ -197,6 +200,7 @@ export function createReclaim(core: Core, registry: Registry, closing: Closing, 
   }
 
   function age(): void {
+    services.finishOwnFrames();
     for (let id = registry.highest(); id > 0; id--) {
       const zone = registry.recordOf(id);
       if (zone === 0 || i32[zone + ZONE_STATE] !== ZONE_STATE_LIVE) continue;

@@ -45,6 +45,7 @@ import {
   MARK_FREE,
   MARK_ORPHAN,
   NO_BUCKET,
+  REASON_DYING,
   REASON_ORPHANS,
   SLOT_INTENTS,
   SLOT_INTENT_DEPTH,
@@ -157,6 +158,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
 
   function run(name: number, until: number = Number.POSITIVE_INFINITY, ended = true): RecoveryReport | null {
     if (running.has(name)) return null;
+    finishOwnFrames();
     running.add(name);
     // A hook that runs meanwhile may recover somebody else, without such a bound.
     const outer = deadline;
@@ -203,7 +205,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       finishFrames(at) !== OK ||
       // Whoever is just giving it something has done so before the marks are gone through, or never will.
       handing.isUnderWay(name) ||
-      sweepMarks(at, slotOf(name), report) !== OK ||
+      sweepMarks(at, name, report) !== OK ||
       sweepBlocks(name, report) !== OK ||
       sweepAreas(name, report) !== OK ||
       sweepArenas(name, report) !== OK ||
@@ -321,9 +323,11 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     return z !== undefined && !z.closed && z.zone === zone ? z : null;
   }
 
-  function sweepMarks(at: number, deadSlot: number, report: RecoveryReport): Outcome {
+  function sweepMarks(at: number, name: number, report: RecoveryReport): Outcome {
+    const deadSlot = slotOf(name);
     const scanner = i32[at + SLOT_RECOVERY_PHASE];
-    let from = scanner === 0 ? heapStart : i32[at + SLOT_RECOVERY_AT] >>> 0;
+    // One that died while it was leaving has gone past what it could not finish: that is BUSY in its own name.
+    let from = scanner === 0 || scanner === name ? heapStart : i32[at + SLOT_RECOVERY_AT] >>> 0;
     // Whoever scanned before may have died between leaving an orphan and saying so.
     if (scanner !== 0 && scanner !== me) suspectOrphans();
     i32[at + SLOT_RECOVERY_AT] = from;
@@ -520,7 +524,13 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       const zone = registry.recordOf(id);
       if (zone === 0) continue;
       if (registry.isOpenBy(at, id) && !closing.endOpening(at, zone, zoneHandle(zone))) return BUSY;
-      if (i32[zone + ZONE_STATE] === ZONE_STATE_DYING && i32[zone + ZONE_CLOSER] === name && !closing.takeOver(name, zone)) return BUSY;
+      if (i32[zone + ZONE_STATE] !== ZONE_STATE_DYING) continue;
+      if (i32[zone + ZONE_CLOSER] === name) {
+        if (!closing.takeOver(name, zone)) return BUSY;
+      } else {
+        // Who marked it may have died before everybody was called.
+        closing.callAll(zone, REASON_DYING);
+      }
     }
     return OK;
   }
@@ -567,7 +577,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     if (handing.isUnderWay(me)) return report;
     const at = slots.wordOf(mySlot);
     i32[at + SLOT_RECOVERY_PHASE] = 0;
-    sweepMarks(at, mySlot, report);
+    sweepMarks(at, me, report);
     i32[at + SLOT_RECOVERY_PHASE] = 0;
     finishUnfinished(core);
     report.done =

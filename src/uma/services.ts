@@ -72,14 +72,18 @@ export function createServices(core: Core, parts: ServiceParts): Services {
       caches.resetTop(z);
       if ((reasons & REASON_DRAIN) !== 0) caches.drainLine(z.zone, z.keg, z.line, true);
       left &= ~REASON_DRAIN;
-      if ((reasons & REASON_RECLAIM) !== 0) parts.reclaims.attend(z, "drain");
-      else if ((reasons & REASON_TRIM) !== 0) parts.reclaims.attend(z, "trim");
-      left &= ~(REASON_RECLAIM | REASON_TRIM);
+      // What needs frames waits until those that locks out of reach have left are finished.
+      if (!floor.intents.crowded()) {
+        if ((reasons & REASON_RECLAIM) !== 0) parts.reclaims.attend(z, "drain");
+        else if ((reasons & REASON_TRIM) !== 0) parts.reclaims.attend(z, "trim");
+        left &= ~(REASON_RECLAIM | REASON_TRIM);
+      }
       if (reasons !== 0) core.queue.pass(z.zone);
       if ((reasons & REASON_ORPHANS) !== 0) parts.recovery.finishOrphans(z);
       left &= ~REASON_ORPHANS;
       // The caller may have slept, and its zone be gone and this one have got its id and line. If a lock is out of reach the call stands.
-      if ((reasons & REASON_DYING) === 0 || i32[z.zone + ZONE_STATE] !== ZONE_STATE_DYING || parts.closing.close(z)) left = 0;
+      const isDying = (reasons & REASON_DYING) !== 0 && i32[z.zone + ZONE_STATE] === ZONE_STATE_DYING;
+      if (!isDying || parts.closing.close(z)) left &= ~REASON_DYING;
     } finally {
       // What an exception of a hook's has kept from being done is done by the next slow path.
       if (left !== 0 && !z.closed) Atomics.or(i32, z.line + LINE_REASONS, left);

@@ -97,8 +97,9 @@ export function createSlowPath(core: Core, services: ZoneServices): SlowPath {
     }
     if (i32[slotWord + SLOT_PENDING_LOCK] !== 0 || i32[slotWord + SLOT_JOURNAL_COUNT] !== 0) locks.mend();
     if (z.hurt !== 0) heal(z);
-    if (i32[z.line + LINE_REASONS] !== 0) services.attend(z);
+    // Before what is asked for, which may need frames of its own.
     if (core.floor.intents.abandoned() || core.closings.length > 0 || core.staleWaits.size > 0) services.finishCut();
+    if (i32[z.line + LINE_REASONS] !== 0) services.attend(z);
     if (unfinished.length > 0) finishUnfinished(core);
   }
 

@@ -71,6 +71,21 @@ const allocates: Work = (a) =>
     })(),
   );
 
+/** Looks whether anybody has called once all others have come to their ends, and recoveries, too. */
+const looksAtLast: Work = function* (a) {
+  yield* a.world.nap();
+  yield* poll(a);
+};
+
+/** Whoever has it open was told, and has closed it: nothing is dying any more. */
+function nothingDies({ world }: End): void {
+  const { registry } = world.observer;
+  for (let id = runSync(registry.highest()); id > 0; id--) {
+    const zone = runSync(registry.recordOf(id));
+    if (zone !== 0 && world.i32[zone + 1] === DYING) throw new Error(`zone ${id} is dying, and who has it open does not know`);
+  }
+}
+
 /** A zone that is dying and that nobody has open is gone, and nobody is left to take it apart. */
 function takenApart({ world }: End): void {
   const { registry, core } = world.observer;
@@ -100,6 +115,15 @@ export const scenarios: Scenario[] = [
     kills: 2,
     bounds: { preemptionBound: 1 },
     ...shared,
+  }),
+  scenario({
+    name: "zone: destroyed while another has it open, destroyer killed",
+    world,
+    works: [destroys, looksAtLast],
+    kills: 1,
+    mayKill: (worker) => worker === 0,
+    ...shared,
+    check: nothingDies,
   }),
   scenario({ name: "zone: destroyed by two, one kill", world, works: [destroys, destroys], kills: 1, ...shared }),
   scenario({ name: "zone: destroyed while another closes it, two kills", world, works: [destroys, closes], kills: 2, ...shared }),

@@ -42,6 +42,13 @@ export interface Intents {
   abandoned(): boolean;
   /** Frames open. */
   depth(): number;
+  /**
+   * Whether so many frames are open that what can wait should: locks out of reach leave frames, and what is left of them is for
+   * those who allocate and free.
+   */
+  crowded(): boolean;
+  /** Whether there is no frame to be had, and that for what locks out of reach have left, not for hooks that nest. */
+  full(): boolean;
   /** Whether something of this keg's, or of this zone's own, is in a frame: their records must outlive it. */
   holdsOf(keg: number, zone: number): boolean;
 }
@@ -88,6 +95,8 @@ export function createIntents(cells: Cells, slotWord: number): Intents {
     hooks: 0,
     abandoned: () => intents.hooks === 0 && i32[DEPTH] > 0,
     depth: () => i32[DEPTH],
+    crowded: () => i32[DEPTH] > INTENT_FRAMES / 2,
+    full: () => intents.hooks === 0 && i32[DEPTH] >= INTENT_FRAMES,
     holdsOf,
   };
   return intents;

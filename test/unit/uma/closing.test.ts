@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { defineZone } from "../../../src/index.ts";
+import { defineSecondary, defineZone } from "../../../src/index.ts";
 import {
   KEG_LOCK,
   LINE_ALLOCS,
@@ -13,9 +13,12 @@ import {
   SB_POOL_LOCK,
   STATE_DEAD,
   STATE_FREE,
+  ZONE_STATE,
+  ZONE_STATE_DYING,
+  ZONE_STATE_FREE,
 } from "../../../src/backend/memory/layout.ts";
 import { codeOf, errorOf } from "../../fixtures/codes.ts";
-import { refuseLocks, rivalOf, whileHeld } from "../../fixtures/floors.ts";
+import { besideOf, refuseLocks, rivalOf, whileHeld } from "../../fixtures/floors.ts";
 import { expectSound, give, makeUma, secondWorker, take } from "../../fixtures/zones.ts";
 
 const definition = defineZone("zone", { size: 64, bucket: 10 });
@@ -478,5 +481,150 @@ test("a zone stays open, and its keg's record in use, as long as this worker has
   for (const item of items) other.free(item);
   rival.slots.certify(rival.me);
   uma.reap(rival.slot);
+  expectSound(uma);
+});
+
+test("a secondary's record outlives the bucket that a lock out of reach has left half drained in this worker's frames", () => {
+  const uma = makeUma();
+  const { i32 } = uma.core.floor.cells;
+  const stranger = rivalOf(uma);
+  const worker = besideOf(uma);
+  const primary = defineZone("primary", { size: 64, secondaries: true, bucket: 8 });
+  const zone = uma.open(primary);
+  let isHeld = false;
+  const second = worker.open(
+    defineSecondary("second", primary, {
+      bucket: 8,
+      zoneFini: () => {
+        if (isHeld) Atomics.store(i32, zone.keg + KEG_LOCK, stranger.me);
+      },
+    }),
+  );
+  give(second, take(second, 2));
+  isHeld = true;
+  expect(() => second.destroy()).not.toThrow();
+  expect(second.closed).toBe(true);
+  expect(worker.floor.intents.depth()).toBe(1);
+  expect(worker.closing.finish()).toBe(false);
+  expect(i32[second.zone + ZONE_STATE]).toBe(ZONE_STATE_DYING);
+  isHeld = false;
+  Atomics.store(i32, zone.keg + KEG_LOCK, 0);
+  worker.recovery.finishOwnFrames();
+  expect(worker.closing.finish()).toBe(true);
+  expect(i32[second.zone + ZONE_STATE]).toBe(ZONE_STATE_FREE);
+  expectSound(uma);
+});
+
+describe("a dying zone whose last opener has not all of its gate", () => {
+  test.each([false, true])("is taken apart all the same, without what that thread has not got (with half of it: %s)", (half) => {
+    const uma = makeUma();
+    const gated = defineZone("gated", { size: 64, bucket: 8 });
+    const other = besideOf(uma);
+    const theirs = other.open(gated);
+    theirs.setZoneInit(() => undefined);
+    theirs.setZoneFini(() => undefined);
+    const mine = uma.open(gated);
+    if (half) mine.setZoneInit(() => undefined);
+    give(theirs, take(theirs, 30));
+    // What lies in the caches has been through a hook that this thread has not got.
+    theirs.close();
+    mine.destroy();
+    expect(uma.core.closings).toEqual([]);
+    expect(uma.stats().zones).toEqual([]);
+    expectSound(uma);
+  });
+
+  test("runs the zoneFini that it has", () => {
+    const uma = makeUma();
+    const gated = defineZone("gated", { size: 64, bucket: 8 });
+    const theirs = besideOf(uma).open(gated);
+    let inits = 0;
+    let finis = 0;
+    theirs.setZoneInit(() => void inits++);
+    theirs.setZoneFini(() => undefined);
+    const mine = uma.open(gated);
+    mine.setZoneFini(() => void finis++);
+    give(theirs, take(theirs, 30));
+    theirs.close();
+    mine.reclaim("drain");
+    expect(finis).toBe(inits);
+    mine.destroy();
+    expectSound(uma);
+  });
+});
+
+test("a dying zone whose taking apart an exception has cut short is taken apart by the next slow path", () => {
+  const uma = makeUma();
+  const zone = uma.open(defineZone("zone", { size: 512, bucket: 4 }));
+  give(zone, take(zone, 60));
+  const kegs = uma.core.kegs as { -readonly [K in keyof typeof uma.core.kegs]: (typeof uma.core.kegs)[K] };
+  const { takeSlab } = kegs;
+  kegs.takeSlab = () => {
+    kegs.takeSlab = takeSlab;
+    throw new RangeError("Maximum call stack size exceeded");
+  };
+  expect(() => zone.destroy()).toThrow(RangeError);
+  expect(uma.core.closings.length).toBe(1);
+  uma.poll();
+  expect(uma.core.closings).toEqual([]);
+  expect(uma.stats().zones).toEqual([]);
+  expectSound(uma);
+});
+
+test("a hook that runs while a zone is taken apart, and uses another zone, does not take it apart a second time", () => {
+  const uma = makeUma();
+  const other = uma.open(defineZone("other", { size: 64, bucket: 1 }));
+  let finis = 0;
+  const zone = uma.open(
+    defineZone("zone", {
+      size: 512,
+      fini: () => {
+        finis++;
+        give(other, take(other, 4));
+        uma.poll();
+      },
+    }),
+  );
+  give(zone, take(zone, 16));
+  const { slabs, ipers } = { slabs: zone.stats().slabs, ipers: 8 };
+  zone.destroy();
+  expect(finis).toBe(slabs * ipers);
+  expect(uma.core.closings).toEqual([]);
+  expectSound(uma);
+});
+
+test("a zone whose destroyer was killed before it had called anybody is closed by all who have it open once that one is recovered", () => {
+  const uma = makeUma();
+  const destroyer = besideOf(uma);
+  const third = besideOf(uma);
+  const mine = uma.open(definition);
+  const theirs = third.open(definition);
+  const dying = destroyer.open(definition);
+  // Destroying, up to its commit.
+  uma.core.floor.cells.i32[dying.zone + ZONE_STATE] = ZONE_STATE_DYING;
+  expect(uma.reap(destroyer.ticket)).toMatchObject({ done: true });
+  uma.poll();
+  expect(mine.closed).toBe(true);
+  expect(() => theirs.alloc()).toThrow(expect.objectContaining({ code: "ERR_UMA_ZONE_CLOSED" }));
+  expect(uma.stats().zones).toEqual([]);
+  expectSound(uma);
+});
+
+test("a zone stays open as long as a free of its items waits for a lock", () => {
+  const uma = makeUma();
+  const rival = rivalOf(uma);
+  const direct = defineZone("direct", { size: 64, bucket: 0 });
+  const other = besideOf(uma).open(direct);
+  const zone = uma.open(direct);
+  const item = zone.alloc();
+  whileHeld(rival, zone.keg + KEG_LOCK, () => {
+    zone.free(item);
+    expect(uma.core.unfinished.length).toBe(1);
+    expect(codeOf(() => zone.close())).toBe("ERR_UMA_BUSY");
+    expect(zone.closed).toBe(false);
+  });
+  zone.close();
+  expect([zone.closed, uma.core.unfinished.length]).toEqual([true, 0]);
+  other.destroy();
   expectSound(uma);
 });

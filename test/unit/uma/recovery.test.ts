@@ -12,7 +12,7 @@ import {
   ZONE_ORPHANS,
 } from "../../../src/backend/memory/layout.ts";
 import type { Floor } from "../../../src/backend/memory/floor.ts";
-import { besideOf, type Beside, cutShort, refuseLocks } from "../../fixtures/floors.ts";
+import { besideOf, type Beside, cutShort, refuseLocks, rivalOf } from "../../fixtures/floors.ts";
 import { expectSound, lineOf, makeUma } from "../../fixtures/zones.ts";
 
 /** Does `work` when the floor's worker is about to acquire a lock for which `when` holds, once; the acquire is refused if it says so. */
@@ -161,5 +161,33 @@ test("a half-dismantled slab goes back to its keg where the recoverer has the zo
   expect(uma.reap(dead.ticket)).toMatchObject({ done: true });
   uma.poll();
   expect(uma.stats().zones).toMatchObject([{ name: "unset", slabs: 1, used: 0 }]);
+  expectSound(uma);
+});
+
+test("a worker killed while it leaves, after a lock out of reach has kept an item that dtor has seen, leaves nothing in its name", () => {
+  const uma = makeUma();
+  const leaver = besideOf(uma);
+  const stranger = rivalOf(uma);
+  let dtors = 0;
+  let cut = (): void => undefined;
+  const definition = defineZone("freed", {
+    size: 64,
+    bucket: 0,
+    onDeath: "free",
+    dtor: () => void (++dtors === 2 && cut()),
+  });
+  const zone = leaver.open(definition);
+  zone.alloc();
+  zone.alloc();
+  const word = zone.keg + KEG_LOCK;
+  Atomics.store(uma.core.floor.cells.i32, word, stranger.me);
+  cutShort(uma.core.floor.cells, (now) => {
+    cut = now;
+    leaver.recovery.leave();
+  });
+  Atomics.store(uma.core.floor.cells.i32, word, 0);
+  uma.open(definition);
+  expect(uma.reap(leaver.ticket)).toMatchObject({ done: true });
+  expect(uma.verify()).toMatchObject({ outstanding: 0 });
   expectSound(uma);
 });

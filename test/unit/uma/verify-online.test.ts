@@ -1,16 +1,23 @@
 import { describe, expect, test } from "vitest";
 import {
   BUCKET_OWNER,
+  INTENT_EXTENT,
+  INTENT_KIND,
+  INTENT_PAGE,
   KEG_FREE,
   KEG_LOCK,
+  PAGE_BYTES,
   SB_BUCKET_FREE,
   SLAB_FREE,
+  SLOT_INTENTS,
   ZONE_DEPOT_ITEMS,
   ZONE_FULL,
 } from "../../../src/backend/memory/layout.ts";
 import { defineZone, Uma, type Zone } from "../../../src/index.ts";
 import type { BusyJob } from "../../fixtures/busy-worker.ts";
+import { besideOf } from "../../fixtures/floors.ts";
 import { startWorker } from "../../fixtures/workers.ts";
+import { expectSound, makeUma } from "../../fixtures/zones.ts";
 
 const Plain = defineZone("plain", { size: 64, bucket: 6 });
 const Hooked = defineZone("hooked", { size: 200, bucket: 3, ctor: () => true, dtor: () => undefined, onDeath: "free" });
@@ -142,4 +149,33 @@ describe("verify({ online: true })", () => {
     using uma = Uma.create({ bytes: 2 ** 18 });
     expect(() => uma.verify({ online: true, budget: 0 })).toThrow(expect.objectContaining({ code: "ERR_UMA_OPTION" }));
   });
+});
+
+test("a pool page that a worker's bucket is carved from has nothing of what was there before, also where two got one at once", () => {
+  const uma = makeUma();
+  const { heap } = uma.core;
+  const { i32 } = uma.core.floor.cells;
+  const { intents } = uma.core.floor;
+  const frame = intents.push(INTENT_PAGE);
+  const dirty = Array.from({ length: 200 }, () => heap.alloc(1, 0, frame + INTENT_EXTENT));
+  for (const page of dirty) i32.fill(0x01010101, page >>> 2, (page + PAGE_BYTES) >>> 2);
+  for (const page of dirty) heap.free(page, frame + INTENT_EXTENT);
+  intents.pop(frame);
+  const one = besideOf(uma);
+  const two = besideOf(uma);
+  const mine = one.open(defineZone("one", { size: 64 }));
+  const theirs = two.open(defineZone("two", { size: 64 }));
+  // Between the first worker's two locks the other takes a bucket as well.
+  const own = one.core.heap as { -readonly [K in keyof typeof heap]: (typeof heap)[K] };
+  const { alloc } = own;
+  own.alloc = (...request) => {
+    const page = alloc(...request);
+    if (i32[one.floor.slotWord + SLOT_INTENTS + INTENT_KIND] !== INTENT_PAGE) return page;
+    own.alloc = alloc;
+    theirs.alloc();
+    return page;
+  };
+  mine.alloc();
+  expectSound(uma);
+  expect(problems(uma)).toEqual([]);
 });
