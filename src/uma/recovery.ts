@@ -13,8 +13,8 @@
  *     as ORPHAN and the workers that have the zone open are called.
  *  5. *Blocks* straight from the heap, *mapped areas*, and what it had in arenas, are reported and become nobody's; an area half
  *     built or half taken apart goes; an arena that it was taking apart is taken apart.
- *  6. *Openings* end (the last one of a dying zone takes it apart); the workers it had started are dead, too, unless it has certified
- *     itself; the slot is free again, at the next generation.
+ *  6. *Openings* end (the last one of a dying zone takes it apart; those who still have it open are called again); the workers it had
+ *     started are dead, too, unless it has certified itself; the slot is free again, at the next generation.
  *
  * Steps answer BUSY when a lock is out of reach (its holder may be dead as well, its certificate still on the way): then the
  * claim is given up, and the recovery is simply run again later.

@@ -51,6 +51,7 @@ const orphans = explorer("hooks: a half-built slab is put back while two see to 
 const tenant = explorer("recovery: late, against the slot's next tenant");
 const ticket = explorer("attach: by ticket, killed at every step, one kill");
 const zone = explorer("zone: destroyed, two kills");
+const told = explorer("zone: destroyed while another has it open, destroyer killed");
 const bounded = explorer("limit: waits in vain");
 const waiter = explorer("limit: a waiter and the free it waits for");
 const reader = explorer("smr: a reader against a writer that reuses");
@@ -126,6 +127,13 @@ export const quick: readonly Mutant[] = [
     find: "if (!slabs.holds(z.keg, z.tag, item) || slabs.markOf(item, z.shift) !== mark)",
     replace: "if (slabs.markOf(item, z.shift) !== mark)",
     expectCaughtBy: orphans.name,
+  },
+  {
+    name: "nobody is told of a zone whose destroyer died before its calls",
+    file: "src/uma/recovery.ts",
+    find: "closing.callAll(zone, REASON_DYING);",
+    replace: ";",
+    expectCaughtBy: told.name,
   },
   {
     name: "an item goes back to its slab before that is noted",
@@ -540,6 +548,7 @@ const detectors: readonly Detector[] = [
   tenant,
   ticket,
   zone,
+  told,
   bounded,
   waiter,
   reader,
