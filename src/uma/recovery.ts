@@ -154,6 +154,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
 
   function run(name: number, until: number = Number.POSITIVE_INFINITY): RecoveryReport | null {
     if (running.has(name)) return null;
+    locks.mend();
     running.add(name);
     // A hook that runs meanwhile may recover somebody else, without such a bound.
     const outer = deadline;
