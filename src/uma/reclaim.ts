@@ -160,6 +160,7 @@ export function createReclaim(core: Core, registry: Registry, closing: Closing, 
     services.finishOwnFrames();
     let slabs = 0;
     let bytes = 0;
+    locks.mend();
     kegs.takeFailure();
     for (let id = registry.highest(); id > 0; id--) {
       const zone = registry.recordOf(id);
@@ -195,6 +196,7 @@ export function createReclaim(core: Core, registry: Registry, closing: Closing, 
 
   function tick(): boolean {
     if (!mayGo(sb + SB_TICK, TICK_APART_MS)) return false;
+    locks.mend();
     age();
     return true;
   }

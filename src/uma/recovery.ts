@@ -158,6 +158,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
 
   function run(name: number, until: number = Number.POSITIVE_INFINITY, ended = true): RecoveryReport | null {
     if (running.has(name)) return null;
+    locks.mend();
     finishOwnFrames();
     running.add(name);
     // A hook that runs meanwhile may recover somebody else, without such a bound.

@@ -116,6 +116,7 @@ export function createRegistry(core: Core, records: Records, factory: ZoneFactor
 
   function open(definition: ZoneDefinition, mayMake?: () => boolean): Zone {
     checkDefinition(definition);
+    locks.mend();
     const name = encoder.encode(definition.name);
     for (;;) {
       // A secondary brings its primary along: its init and fini are run by whoever grows the keg.

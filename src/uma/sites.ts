@@ -156,6 +156,7 @@ export function createSites(floor: Floor, heap: Heap, slabs: Slabs): Sites {
   }
 
   function enter(text: string): number {
+    locks.mend();
     const bytes = encoder.encode(text);
     const words = SITE_TEXT + ((bytes.length + 3) >>> 2);
     for (let tries = 0; tries < 2; tries++) {

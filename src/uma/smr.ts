@@ -49,13 +49,16 @@ export interface Smr {
 
 /** What this library's own readers use beside it. */
 export interface InnerSmr extends Smr {
+  /** Enters and leaves as `enter` and `exit` do, where `entered` has just said no. In between nothing else here may be called. */
+  begin(): void;
+  end(): void;
   /**
-   * Enters and leaves a section in which none but this library's own code runs. An exception (a stack overflow) may leave it open, be it
-   * the leaving itself that is cut short: what looks like a section then is none, and ends where this thread next uses any of this.
+   * Set, by a plain store where nothing can be called any more, when an exception (a stack overflow) has kept a reader of the library's
+   * own from leaving its section, be it the leaving itself that was cut short. This thread is in no section then: what looks like one
+   * ends where it next uses any of this.
    */
-  enterBriefly(): void;
-  exitBriefly(): void;
-  /** Ends what an exception has left of a brief section; not to be called within one. */
+  isCut: boolean;
+  /** Ends such a section. */
   mend(): void;
 }
 
@@ -77,17 +80,15 @@ export function createSmr(floor: Floor): InnerSmr {
   const MINE = slotWord + SLOT_SMR;
   let deferred = 0;
   let lazyAt = 0;
-  /** This thread's section, if it is in one, is a brief one. Raised before it is entered and lowered behind it. */
-  let isBrief = false;
 
   function misuse(what: string): UmaError {
     return new UmaError("ERR_UMA_SMR", what);
   }
 
   function enter(): void {
-    if (entered()) throw misuse("this thread is inside its section already: sections do not nest");
+    mend();
+    if (i32[MINE] !== 0) throw misuse("this thread is inside its section already: sections do not nest");
     Atomics.store(i32, MINE, Atomics.load(i32, WRITE));
-    isBrief = false;
   }
 
   function exit(): void {
@@ -96,21 +97,21 @@ export function createSmr(floor: Floor): InnerSmr {
   }
 
   function entered(): boolean {
-    return i32[MINE] !== 0 && !isBrief;
+    return i32[MINE] !== 0 && !inner.isCut;
   }
 
-  function enterBriefly(): void {
-    isBrief = true;
+  function begin(): void {
     Atomics.store(i32, MINE, Atomics.load(i32, WRITE));
   }
 
-  function exitBriefly(): void {
+  function end(): void {
     Atomics.store(i32, MINE, 0);
-    isBrief = false;
   }
 
   function mend(): void {
-    if (isBrief) exitBriefly();
+    if (!inner.isCut) return;
+    Atomics.store(i32, MINE, 0);
+    inner.isCut = false;
   }
 
   function advance(mode: AdvanceMode = "now"): number {
@@ -175,5 +176,18 @@ export function createSmr(floor: Floor): InnerSmr {
     }
   }
 
-  return { enter, exit, entered, enterBriefly, exitBriefly, mend, advance, poll, wait, synchronize: (timeout) => wait(advance(), timeout) };
+  const inner: InnerSmr = {
+    enter,
+    exit,
+    entered,
+    begin,
+    end,
+    isCut: false,
+    mend,
+    advance,
+    poll,
+    wait,
+    synchronize: (timeout) => wait(advance(), timeout),
+  };
+  return inner;
 }

@@ -563,6 +563,7 @@ export class Uma {
 
   private reserve(): number {
     const { locks, slots, cells, me, patienceMs } = this.parts.core.floor;
+    locks.mend();
     if (!locks.acquire(cells.base + SB_CONTROL_LOCK, patienceMs)) {
       throw new UmaError("ERR_UMA_BUSY", "no ticket: a lock could not be had in time; try again");
     }

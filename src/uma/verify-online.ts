@@ -122,6 +122,7 @@ export function createOnlineVerify(core: Core, registry: Registry): (options: On
       totals: { zones: 0, slabs: 0, items: 0, outstanding: 0, orphans: 0 },
       until: 0,
     };
+    locks.mend();
     under(heap.arena + ARENA_LOCK, "the heap", budget, pass, () => lookAtHeap(budget, pass));
     under(sb + SB_POOL_LOCK, "the pool of buckets", budget, pass, () => lookAtPool(pass));
     for (let id = registry.highest(); id > 0; id--) {

@@ -226,7 +226,6 @@ export const scenarios: Scenario[] = [
     name: "map: swept while one makes an entry and another deletes one",
     world: mapped,
     works: [sets(2, 20), sweeps, deletes(1)],
-    bounds: { preemptionBound: 2 },
     ...loose,
     check: countIsRight,
   }),

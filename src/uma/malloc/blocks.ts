@@ -197,6 +197,7 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
   }
 
   function finish(): void {
+    locks.mend();
     for (let n = unfinished.length; n > 0; n--) {
       if (!locks.acquire(LOCK, patienceMs)) return;
       try {
@@ -224,6 +225,7 @@ export function createBlocks(floor: Floor, heap: Heap): Blocks {
   }
 
   function resize(p: number, pages: number): Resized {
+    locks.mend();
     if (!locks.acquire(LOCK, patienceMs)) return "busy";
     try {
       const tag = heap.populate() ? tagOf(p) : 0;

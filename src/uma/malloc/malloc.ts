@@ -292,7 +292,8 @@ export function createMalloc(uma: Uma, options: MallocOptions = {}): Malloc {
       u8.copyWithin(to, from, from + bytes);
       return;
     }
-    const end = (from + bytes + 3) >> 2;
+    // The last byte of a memory of 2 GiB is followed by address 2³¹.
+    const end = (from + bytes + 3) >>> 2;
     let target = to >> 2;
     for (let word = from >> 2; word < end; word++) i32[target++] = i32[word];
   }

@@ -102,6 +102,7 @@ export function createThrift(
   /** Gives pages back to the heap, from the classes that have most to spare, until there are `wanted`. @returns how many there were. */
   function give(wanted: number): number {
     if (trimming) return 0;
+    locks.mend();
     trimming = true;
     let given = 0;
     try {

@@ -182,12 +182,16 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
       const node = find(key);
       return node === 0 ? undefined : valueAt(node);
     }
-    smr.enterBriefly();
+    smr.begin();
+    let left = false;
     try {
       const node = find(key);
-      return node === 0 ? undefined : valueAt(node);
+      const value = node === 0 ? undefined : valueAt(node);
+      smr.end();
+      left = true;
+      return value;
     } finally {
-      smr.exitBriefly();
+      if (!left) smr.isCut = true;
     }
   }
 
@@ -320,12 +324,15 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
   function chainOf(n: number): (readonly [number, number])[] {
     const chain: (readonly [number, number])[] = [];
     const nested = smr.entered();
-    if (!nested) smr.enterBriefly();
+    if (!nested) smr.begin();
+    let left = nested;
     try {
       let node = i32[table + TABLE_BUCKETS + n * BUCKET_WORDS + BUCKET_HEAD];
       for (; node !== 0; node = i32[(node >>> 2) + NODE_NEXT]) chain.push([keyAt(node), valueAt(node)]);
+      if (!nested) smr.end();
+      left = true;
     } finally {
-      if (!nested) smr.exitBriefly();
+      if (!left) smr.isCut = true;
     }
     return chain;
   }

@@ -1,6 +1,7 @@
 /** A stack overflow can come at any call, also inside a transaction: nothing may be lost or handed out twice by it. */
 import { describe, expect, it } from "vitest";
-import { Uma, type Zone, createMalloc, defineZone } from "../../../src/index.ts";
+import type { Segments } from "../../../src/backend/vmem/segments.ts";
+import { Uma, type Zone, createMalloc, defineMap, defineZone, openMap, openVmalloc } from "../../../src/index.ts";
 
 /** Uses up the stack down to its end, doing `work` at each depth on the way back up from every overflow. */
 function exhaust(work: () => void, pad: number): number {
@@ -148,6 +149,56 @@ describe("an exception in the middle of a prefill", () => {
     expect(new Set(items).size).toBe(200);
     expect(uma.verify().problems).toEqual([]);
     for (const item of items) zone.free(item);
+    expect(uma.verify().problems).toEqual([]);
+    uma.detach();
+  });
+});
+
+describe("a lock that an exception kept from being let go, with a transaction open,", () => {
+  type Held = { uma: Uma; heap: ReturnType<typeof createMalloc>; block: number; map: ReturnType<typeof openMap> };
+  const entries: [string, (held: Held) => void][] = [
+    ["a malloc of a block", ({ heap }) => expect(heap.malloc(20_000)).not.toBe(0)],
+    ["a block at a place", ({ heap }) => expect(heap.contiguous(20_000)).not.toBe(0)],
+    ["a free of a block", ({ heap, block }) => heap.free(block)],
+    ["a realloc of a block", ({ heap, block }) => expect(heap.realloc(block, 90_000)).not.toBe(0)],
+    ["a trim", ({ heap }) => heap.trim()],
+    ["a new zone", ({ uma }) => void uma.open(defineZone("new", { size: 32 }))],
+    ["a ticket", ({ uma }) => void uma.ticket()],
+    ["a reaping", ({ uma }) => expect(uma.reap(uma.ticket())?.done).toBe(true)],
+    ["a tick", ({ uma }) => expect(uma.tick()).toBe(true)],
+    ["a reclaim", ({ uma }) => void uma.reclaim("drain")],
+    ["a look while others are at work", ({ uma }) => expect(uma.verify({ online: true }).problems).toEqual([])],
+    ["a set in a map", ({ map }) => map.set(1, 2)],
+    ["a delete in a map", ({ map }) => expect(map.delete(7)).toBe(true)],
+    ["a sweep of a map", ({ map }) => void map.sweep()],
+    ["a site", ({ uma }) => expect(uma.core.sites.idOf("here there.ts:1")).toBeGreaterThan(0)],
+    ["mapped addresses", ({ uma }) => void openVmalloc(uma, { warnBytes: 0 })],
+  ];
+
+  it.each(entries)("is let go, and the transaction undone, by %s", (_what, enter) => {
+    const uma = Uma.create({ bytes: 8 * 2 ** 20, patience: 0 });
+    const heap = createMalloc(uma);
+    const map = openMap(uma, defineMap("m", { capacity: 8 }));
+    map.set(7, 7);
+    const block = heap.malloc(40_000);
+    for (const p of Array.from({ length: 300 }, () => heap.malloc(2000))) heap.free(p);
+    const whole = uma.stats().heapInUse;
+    const locks = uma.core.floor.locks as { release: () => void };
+    const { release } = locks;
+    const segments = uma.core.heap.segments as { carve: (...given: Parameters<Segments["carve"]>) => ReturnType<Segments["carve"]> };
+    const { carve } = segments;
+    segments.carve = (...given) => {
+      carve(...given);
+      throw new RangeError("as a stack overflow would");
+    };
+    locks.release = () => {
+      throw new RangeError("as a stack overflow would");
+    };
+    expect(() => heap.malloc(30_000)).toThrow(RangeError);
+    Object.assign(locks, { release });
+    Object.assign(segments, { carve });
+    expect(uma.stats().heapInUse).not.toBe(whole);
+    enter({ uma, heap, block, map });
     expect(uma.verify().problems).toEqual([]);
     uma.detach();
   });

@@ -241,6 +241,24 @@ describe("realloc", () => {
   });
 });
 
+describe("realloc in a memory of 2 GiB", () => {
+  test("takes the content of the very last item along", () => {
+    using large = Uma.create({ bytes: 2 ** 31, workers: 2 });
+    const end = 2 ** 31;
+    const all = createMalloc(large);
+    all.free(all.malloc(256));
+    const rest = all.contiguous((large.core.heap.counts().free - 40) * PAGE_BYTES);
+    const items: number[] = [];
+    while (!items.includes(end - 256)) items.push(all.malloc(256));
+    expect(items).not.toContain(0);
+    const { u8 } = large.core.floor.cells;
+    u8.fill(7, end - 256);
+    all.free(rest);
+    const moved = all.realloc(end - 256, 300);
+    expect(u8.subarray(moved, moved + 256).every((byte) => byte === 7)).toBe(true);
+  });
+});
+
 describe("free", () => {
   test("ignores 0", () => {
     heap.free(0);
