@@ -13,8 +13,8 @@
  *     as ORPHAN and the workers that have the zone open are called.
  *  5. *Blocks* straight from the heap, *mapped areas*, and what it had in arenas, are reported and become nobody's; an area half
  *     built or half taken apart goes; an arena that it was taking apart is taken apart.
- *  6. *Openings* end (the last one of a dying zone takes it apart); the workers it had started are dead, too, unless it has certified
- *     itself; the slot is free again, at the next generation.
+ *  6. *Openings* end (the last one of a dying zone takes it apart); the workers it had started are dead, too, unless its certificate
+ *     speaks for it alone; the slot is free again, at the next generation.
  *
  * Steps answer BUSY when a lock is out of reach (its holder may be dead as well, its certificate still on the way): then the
  * claim is given up, and the recovery is simply run again later.
@@ -207,8 +207,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       sweepAreas(name, report) !== OK ||
       sweepArenas(name, report) !== OK ||
       endOpenings(at, name) !== OK ||
-      // What it has left behind itself is all that is recovered: what it has started lives, as it does.
-      (!slots.standsAlone(name) && recoverChildren(name, report) !== OK)
+      recoverChildren(name, report) !== OK
     ) {
       slots.unclaim(name, me);
       return true;
@@ -490,7 +489,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   /**
    * The workers that a dead worker had started died with it (Node ends nested workers before their parent's exit), and theirs
    * with them. Said before any lock is waited for: one of them may hold it. Of all the dead, not of one: the recoverer of another may
-   * have died before it had said so. Not of those who have certified themselves.
+   * have died before it had said so. Not of those whose certificate speaks for them alone.
    */
   function certifyDescendants(): void {
     for (let slot = 1; slot <= slots.count; slot++) {
@@ -502,17 +501,21 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   function certifyChildren(name: number): void {
     for (let slot = 1; slot <= slots.count; slot++) {
       const child = slots.childAt(slot, name);
-      if (child !== 0 && child !== name && slots.certify(child)) certifyChildren(child);
+      // Whoever recovers lives, whoever its ticket is from.
+      if (child !== 0 && child !== name && child !== me && slots.certify(child)) certifyChildren(child);
     }
   }
 
   function recoverChildren(name: number, report: RecoveryReport): Outcome {
+    // What it has started lives, as it does itself, or may: then nobody takes up its tickets any more, and that is all that is known.
+    const byLock = slots.wasFoundByLock(name);
+    if (!byLock && slots.standsAlone(name)) return OK;
     for (let slot = 1; slot <= slots.count; slot++) {
       const child = slots.childAt(slot, name);
-      if (child === 0 || child === name) continue;
+      if (child === 0 || child === name || child === me) continue;
       // Said also of one that is dead: it may have certified itself.
-      if (!slots.certify(child) && !slots.isDead(child)) continue;
-      const inner = run(child, deadline);
+      if (!(byLock ? slots.withdraw(child) : slots.certify(child)) && !slots.isDead(child)) continue;
+      const inner = run(child, deadline, !byLock);
       if (inner === null || !inner.done) return BUSY;
       report.children.push(inner);
     }
