@@ -163,8 +163,9 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     late = false;
     const report = begun.get(name) ?? emptyReport(name);
     try {
-      // Another is at it: its recoverer, or one who waits for its lock and undoes what it had open, and then lets go of it again.
-      if (!recover(name, report, ended)) return slots.isDead(name) ? report : null;
+      const course = recover(name, report, ended);
+      if (course === "nothing") return null;
+      if (course === "others") return report;
       if (report.done) begun.delete(name);
       else begun.set(name, report);
       return report;
@@ -182,16 +183,20 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     }
   }
 
-  /** @returns false when there is nothing to do (any more), or another worker does it. */
-  function recover(name: number, report: RecoveryReport, ended: boolean): boolean {
+  /**
+   * @returns "nothing" when there is nothing to do (any more); "others" when another is at it: its recoverer, or one who waits for its
+   * lock and undoes what it had open, and then lets go of it again. That may know less than this one: it is asked again.
+   */
+  function recover(name: number, report: RecoveryReport, ended: boolean): "nothing" | "others" | "told" {
     // A recoverer that died itself may have been in the middle of a transaction over what it was recovering.
-    if (!locks.settle(slots.reaper(name))) return false;
+    if (!locks.settle(slots.reaper(name))) return "others";
     if (!slots.claim(name, me)) {
       begun.delete(name);
-      if (!ended || slots.isDead(name)) return false;
+      if (slots.isDead(name)) return "others";
+      if (!ended) return "nothing";
       // It left in order before it died; the workers it had started died with it all the same.
       report.done = recoverChildren(name, report) === OK;
-      return !report.done || report.children.length > 0;
+      return !report.done || report.children.length > 0 ? "told" : "nothing";
     }
     const at = slots.wordOf(slotOf(name));
     locks.salvage(name);
@@ -210,7 +215,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       recoverChildren(name, report) !== OK
     ) {
       slots.unclaim(name, me);
-      return true;
+      return "told";
     }
     callForOrphans();
     // Its section has ended with it.
@@ -221,7 +226,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     // What it had taken of limits may be there again, and a wake-up may have died with it.
     for (let id = registry.highest(); id > 0; id--) if (registry.recordOf(id) !== 0) core.queue.wakeAll(registry.recordOf(id));
     slots.retire(name);
-    return true;
+    return "told";
   }
 
   /** Calls the workers that have a zone open in which items were left for one of them. */
