@@ -14,7 +14,7 @@
  *  5. *Blocks* straight from the heap, *mapped areas*, and what it had in arenas, are reported and become nobody's; an area half
  *     built or half taken apart goes; an arena that it was taking apart is taken apart.
  *  6. *Openings* end (the last one of a dying zone takes it apart; those who still have it open are called again); the workers it had
- *     started are dead, too, unless it has certified itself; the slot is free again, at the next generation.
+ *     started are dead, too, unless its certificate speaks for it alone; the slot is free again, at the next generation.
  *
  * Steps answer BUSY when a lock is out of reach (its holder may be dead as well, its certificate still on the way): then the
  * claim is given up, and the recovery is simply run again later.
@@ -167,8 +167,9 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     late = false;
     const report = begun.get(name) ?? emptyReport(name);
     try {
-      // Another is at it: its recoverer, or one who waits for its lock and undoes what it had open, and then lets go of it again.
-      if (!recover(name, report, ended)) return slots.isDead(name) ? report : null;
+      const course = recover(name, report, ended);
+      if (course === "nothing") return null;
+      if (course === "others") return report;
       if (report.done) begun.delete(name);
       else begun.set(name, report);
       return report;
@@ -186,16 +187,20 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     }
   }
 
-  /** @returns false when there is nothing to do (any more), or another worker does it. */
-  function recover(name: number, report: RecoveryReport, ended: boolean): boolean {
+  /**
+   * @returns "nothing" when there is nothing to do (any more); "others" when another is at it: its recoverer, or one who waits for its
+   * lock and undoes what it had open, and then lets go of it again. That may know less than this one: it is asked again.
+   */
+  function recover(name: number, report: RecoveryReport, ended: boolean): "nothing" | "others" | "told" {
     // A recoverer that died itself may have been in the middle of a transaction over what it was recovering.
-    if (!locks.settle(slots.reaper(name))) return false;
+    if (!locks.settle(slots.reaper(name))) return "others";
     if (!slots.claim(name, me)) {
       begun.delete(name);
-      if (!ended || slots.isDead(name)) return false;
+      if (slots.isDead(name)) return "others";
+      if (!ended) return "nothing";
       // It left in order before it died; the workers it had started died with it all the same.
       report.done = recoverChildren(name, report) === OK;
-      return !report.done || report.children.length > 0;
+      return !report.done || report.children.length > 0 ? "told" : "nothing";
     }
     const at = slots.wordOf(slotOf(name));
     locks.salvage(name);
@@ -211,11 +216,10 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       sweepAreas(name, report) !== OK ||
       sweepArenas(name, report) !== OK ||
       endOpenings(at, name) !== OK ||
-      // What it has left behind itself is all that is recovered: what it has started lives, as it does.
-      (!slots.standsAlone(name) && recoverChildren(name, report) !== OK)
+      recoverChildren(name, report) !== OK
     ) {
       slots.unclaim(name, me);
-      return true;
+      return "told";
     }
     callForOrphans();
     // Its section has ended with it.
@@ -226,7 +230,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     // What it had taken of limits may be there again, and a wake-up may have died with it.
     for (let id = registry.highest(); id > 0; id--) if (registry.recordOf(id) !== 0) core.queue.wakeAll(registry.recordOf(id));
     slots.retire(name);
-    return true;
+    return "told";
   }
 
   /** Calls the workers that have a zone open in which items were left for one of them. */
@@ -539,7 +543,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   /**
    * The workers that a dead worker had started died with it (Node ends nested workers before their parent's exit), and theirs
    * with them. Said before any lock is waited for: one of them may hold it. Of all the dead, not of one: the recoverer of another may
-   * have died before it had said so. Not of those who have certified themselves.
+   * have died before it had said so. Not of those whose certificate speaks for them alone.
    */
   function certifyDescendants(): void {
     for (let slot = 1; slot <= slots.count; slot++) {
@@ -551,17 +555,21 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
   function certifyChildren(name: number): void {
     for (let slot = 1; slot <= slots.count; slot++) {
       const child = slots.childAt(slot, name);
-      if (child !== 0 && child !== name && slots.certify(child)) certifyChildren(child);
+      // Whoever recovers lives, whoever its ticket is from.
+      if (child !== 0 && child !== name && child !== me && slots.certify(child)) certifyChildren(child);
     }
   }
 
   function recoverChildren(name: number, report: RecoveryReport): Outcome {
+    // What it has started lives, as it does itself, or may: then nobody takes up its tickets any more, and that is all that is known.
+    const byLock = slots.wasFoundByLock(name);
+    if (!byLock && slots.standsAlone(name)) return OK;
     for (let slot = 1; slot <= slots.count; slot++) {
       const child = slots.childAt(slot, name);
-      if (child === 0 || child === name) continue;
+      if (child === 0 || child === name || child === me) continue;
       // Said also of one that is dead: it may have certified itself.
-      if (!slots.certify(child) && !slots.isDead(child)) continue;
-      const inner = run(child, deadline);
+      if (!(byLock ? slots.withdraw(child) : slots.certify(child)) && !slots.isDead(child)) continue;
+      const inner = run(child, deadline, !byLock);
       if (inner === null || !inner.done) return BUSY;
       report.children.push(inner);
     }

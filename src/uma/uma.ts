@@ -290,6 +290,10 @@ export class Uma {
     this.check();
     const slice = sliceOf(options);
     const { name, ended } = this.deadName(who);
+    return this.recoverInSlices(name, ended, slice);
+  }
+
+  private async recoverInSlices(name: number, ended: boolean, slice: number): Promise<RecoveryReport | null> {
     const { core, recovery } = this.parts;
     for (let failures = 0; ; ) {
       let pauseMs = RETRY_MS;
@@ -322,15 +326,19 @@ export class Uma {
   /**
    * Recovers a worker when the lock that it holds for life is free (browsers): one that came by {@link attachAsync}, or called
    * {@link holdLock}. A worker that never takes the lock is never found dead: reap it by hand. In Chromium a worker that never goes
-   * back to its event loop lives on for two seconds and more after `terminate()`.
-   * @returns resolves with what it left once that is done; null when it had left in order, or another worker saw to it.
+   * back to its event loop lives on for two seconds and more after `terminate()`. The workers that it had started end after it, each
+   * in its own time: those that hold a lock are watched and recovered, too.
+   * @returns resolves with what it left once that is done, theirs included; null when it had left in order, or another worker saw to it.
    * @throws UmaError ERR_UMA_TICKET for a ticket of another memory; ERR_UMA_OPTION; ERR_UMA_NO_LOCKS; ERR_UMA_NO_CERTIFICATE in Deno;
    * ERR_UMA_ABORTED.
    */
   async watchLock(ticket: Ticket, options: WatchLockOptions = {}): Promise<RecoveryReport | null> {
     this.check();
     refuseDeno();
-    const name = this.nameIn(ticket);
+    return this.watchLockOf(this.nameIn(ticket), options);
+  }
+
+  private async watchLockOf(name: number, options: WatchLockOptions): Promise<RecoveryReport | null> {
     const { interval = WATCH_INTERVAL_MS, signal } = options;
     if (typeof interval !== "number" || !(interval >= 0)) throw optionError("interval", interval, "a number from 0 on (milliseconds)");
     const slice = sliceOf(options);
@@ -340,8 +348,27 @@ export class Uma {
       if (!core.attached || slots.tenant(slotOf(name)) !== name || slots.isDead(name)) return "over";
       return slots.isLive(name) && cells.i32[slots.wordOf(slotOf(name)) + SLOT_HOST_LOCK] === name ? "held" : "without";
     };
-    await untilReleased(findLocks(options.locks), lockNameOf(ticket, name), look, interval, signal);
-    return core.attached ? this.reapAsync(ticket, { slice }) : null;
+    const found = await untilReleased(findLocks(options.locks), lockNameOf(core.floor.geometry, name), look, interval, signal);
+    if (!core.attached) return null;
+    if (found === "held") slots.certifyByLock(name);
+    // It has left, or somebody else has certified it: that its lock is free says no more about what it had started than before.
+    else if (!slots.isDead(name)) return null;
+    const report = await this.recoverInSlices(name, false, slice);
+    if (report === null || found === "over" || !core.attached) return report;
+    const children = this.childrenWithLocks(name).map((child) => this.watchLockOf(child, options));
+    for (const child of await Promise.allSettled(children)) {
+      // Not its parent's fault: what that has left is told all the same.
+      if (child.status === "rejected") report.done = false;
+      else if (child.value !== null) report.children.push(child.value);
+    }
+    return report;
+  }
+
+  /** Workers that hold a lock for life, started by the worker `issuer`, which is dead. */
+  private childrenWithLocks(issuer: number): number[] {
+    const { slots, cells, me } = this.parts.core.floor;
+    const children = Array.from({ length: slots.count }, (_, n) => slots.childAt(n + 1, issuer));
+    return children.filter((child) => child !== 0 && child !== me && cells.i32[slots.wordOf(slotOf(child)) + SLOT_HOST_LOCK] === child);
   }
 
   /**

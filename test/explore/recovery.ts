@@ -46,6 +46,43 @@ const comesByTicket: Work = function* (a) {
   note(`child ${name}`);
 };
 
+/** Starts a worker, then leaves as one does whom a lock is out of reach of: what it had started lives until it is killed itself. */
+const leavesBehind: Work = function* (a) {
+  const { slots, me } = a.core.floor;
+  yield* call((a.zones[0] as Attachment["zones"][0]).tryAlloc());
+  const name = yield* reserve(a);
+  if (name === 0) return;
+  if (!(yield* call(slots.adopt(name)))) throw new Error("a ticket that was just issued is no good");
+  note(`child ${name}`);
+  yield* call(slots.leaveBehind(me));
+  for (let n = 0; n < 3; n++) if (!(yield* call(slots.isLive(name)))) note("bad: a living worker was certified by one that had only left");
+};
+
+/** Sees to what worker 0 has left behind, knowing nothing of its thread, or of what it had started. */
+const seesToIt: Work = function* (a) {
+  const name = a.world.names[0] as number;
+  const { slots } = a.core.floor;
+  while (yield* call(slots.isLive(name))) yield* a.world.nap();
+  for (;;) {
+    const report = yield* call(a.recovery.run(name, undefined, false));
+    if (report === null ? !(yield* call(slots.isDead(name))) : report.done) return;
+    yield* a.world.nap();
+  }
+};
+
+/** What worker 0 had started is live as long as that was not killed, and gone afterwards. */
+function childrenAreAsTheirThread({ world, ends }: End): void {
+  const { slots } = world.observer.core.floor;
+  for (const { name, status, notes } of ends) {
+    for (const said of notes) {
+      if (name !== "worker0" || typeof said !== "string" || !said.startsWith("child ")) continue;
+      const child = Number(said.slice("child ".length));
+      if (runSync(slots.isLive(child)) !== (status === "done")) throw new Error(`${name} is ${status}, and what it had started is not`);
+      if (runSync(slots.isDead(child))) throw new Error("what a dead worker had started is not recovered");
+    }
+  }
+}
+
 /** Frees the slot's successor from what the common check wants of an item held by somebody who has left. */
 function slotsAreFree({ world }: End): void {
   for (const [worker, name] of world.names.entries()) {
@@ -171,6 +208,15 @@ export const scenarios: Scenario[] = [
     loose: true,
     bounds: { preemptionBound: 1 },
     check: nobodyIsForgotten,
+  }),
+  scenario({
+    name: "detach: something is left behind, and seen to by another, one kill",
+    world: { zones: [z], free: 1 },
+    works: [leavesBehind, seesToIt],
+    kills: 1,
+    loose: true,
+    bounds: { preemptionBound: 3 },
+    check: childrenAreAsTheirThread,
   }),
   scenario({
     name: "detach: killed at every step, two kills",

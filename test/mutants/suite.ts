@@ -50,6 +50,7 @@ const race = explorer("recovery: two recoverers race, two kills", 5_000_000);
 const orphans = explorer("hooks: a half-built slab is put back while two see to orphans", 1_000_000);
 const tenant = explorer("recovery: late, against the slot's next tenant");
 const ticket = explorer("attach: by ticket, killed at every step, one kill");
+const behind = explorer("detach: something is left behind");
 const zone = explorer("zone: destroyed, two kills");
 const told = explorer("zone: destroyed while another has it open, destroyer killed");
 const bounded = explorer("limit: waits in vain");
@@ -281,7 +282,7 @@ const slow: readonly Mutant[] = [
   {
     name: "a dead recoverer is replaced while its own transaction is open",
     file: "src/uma/recovery.ts",
-    find: "if (!locks.settle(slots.reaper(name)))\n            return false;\n        if (!slots.claim(name, me)) {",
+    find: 'if (!locks.settle(slots.reaper(name)))\n            return "others";\n        if (!slots.claim(name, me)) {',
     replace:
       "const cut = slots.reaper(name);\n        if (cut !== 0 && slots.isCut(cut))\n            Atomics.compareExchange(i32, slots.wordOf(slotOf(name)) + 2, cut, 0);\n        if (!slots.claim(name, me)) {",
     expectCaughtBy: race.name,
@@ -306,6 +307,27 @@ const slow: readonly Mutant[] = [
     find: "locks.salvage(name);\n        certifyDescendants();",
     replace: "locks.salvage(name);",
     expectCaughtBy: ticket.name,
+  },
+  {
+    name: "who has certified itself speaks for what it has started",
+    file: "src/uma/recovery.ts",
+    find: "if (slots.hasEnded(name))",
+    replace: "if (slots.isDead(name))",
+    expectCaughtBy: behind.name,
+  },
+  {
+    name: "what has been left behind is recovered with what its thread has started",
+    file: "src/uma/recovery.ts",
+    find: "if (!byLock && slots.standsAlone(name))",
+    replace: "if (false)",
+    expectCaughtBy: behind.name,
+  },
+  {
+    name: "a thread's end is forgotten while another sees to what it had left behind",
+    file: "src/uma/recovery.ts",
+    find: 'if (course === "others")\n                return report;',
+    replace: 'if (course === "others")\n                return slots.isDead(name) ? report : null;',
+    expectCaughtBy: behind.name,
   },
   {
     name: "a dying zone whose closer died is left as it is",
@@ -547,6 +569,7 @@ const detectors: readonly Detector[] = [
   orphans,
   tenant,
   ticket,
+  behind,
   zone,
   told,
   bounded,

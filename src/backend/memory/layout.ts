@@ -187,8 +187,13 @@ export const SLOT_LEAVING = 13;
  * by compare-exchange as long as it is not sure to be that.
  */
 export const SLOT_HOST_LOCK = 14;
-/** Name of a tenant that has certified itself: its thread lives on, and what it has started too. Owner; taken back by its real certificate. */
+/**
+ * Name of a tenant whose certificate speaks for it alone: it has certified itself, and its thread lives on with what it has started;
+ * or, with ALONE_BY_LOCK, its host's lock was let go, and what it has started may live a little longer. Written by whoever certifies,
+ * before; taken back by who knows that all of it has ended.
+ */
 export const SLOT_ALONE = 15;
+export const ALONE_BY_LOCK = 0x40000000;
 /** Word indices of this worker's chunks of cache lines, 64 zones each; 0 = not yet. Written under the control lock. */
 export const SLOT_CHUNKS = 16;
 /** One bit a zone id: this worker has it open. Owner under the control lock; recovery. */

@@ -3,12 +3,14 @@
  *
  * A slot goes FREE → RESERVED (a ticket was issued) → LIVE (its worker attached) → DEAD (certified) → FREE at the next generation.
  * A worker that leaves in order is FREE at once: with empty hands. One that cannot put down all that it has certifies itself, and its
- * certificate speaks for it alone ({@link Slots.leaveBehind}): its thread lives, and so does what it has started. Every change of the state word is a
+ * certificate speaks for it alone ({@link Slots.leaveBehind}): its thread lives, and so does what it has started. So does that of a lock
+ * which its host has let go: what it has started ends by itself, later. Every change of the state word is a
  * compare-exchange from the exact {generation, state} before, so a late ticket, a late certificate or a late recoverer meets
  * another generation and does nothing.
  */
 import type { Cells } from "./cells.ts";
 import {
+  ALONE_BY_LOCK,
   GENERATION_MASK,
   SLOT_ALONE,
   SLOT_HANDING,
@@ -50,15 +52,22 @@ export interface Slots {
   /** RESERVED → LIVE, by the worker the ticket is for. @returns false when the ticket is no longer good. */
   adopt(name: number): boolean;
   /**
-   * RESERVED or LIVE → DEAD: by its host's word that its thread has ended. It may have certified itself before.
+   * RESERVED or LIVE → DEAD: by its host's word that its thread has ended, and all that it had started. It may have been certified
+   * alone before.
    * @returns false when that says nothing new: that tenant was certified before, or is long gone.
    */
   certify(name: number): boolean;
+  /** LIVE → DEAD by its host's word that its thread has ended, which is none on what it had started. */
+  certifyByLock(name: number): void;
+  /** RESERVED → DEAD: a ticket that nobody has taken up is not good any more. @returns false when it has been, or was withdrawn before. */
+  withdraw(name: number): boolean;
   /** LIVE → DEAD by the worker itself, which does nothing more in this tenant's name: others do what it could not. */
   leaveBehind(name: number): void;
-  /** Whether this tenant has certified itself, and nobody has certified it since. */
+  /** Whether this tenant's certificate, if it has one, speaks for it alone. */
   standsAlone(name: number): boolean;
-  /** Whether this tenant is dead by its host's word: what it had started ended with it. */
+  /** Whether it does because a lock was all that told of its death: its tickets are nobody's. */
+  wasFoundByLock(name: number): boolean;
+  /** Whether this tenant is dead, and what it had started ended with it. */
   hasEnded(name: number): boolean;
   /** Whether this tenant takes part (attached, not certified dead). */
   isLive(name: number): boolean;
@@ -149,10 +158,24 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
   }
 
   function certify(name: number): boolean {
+    const at = wordOf(slotOf(name)) + SLOT_ALONE;
+    const alone = Atomics.load(i32, at);
     // First: who dies between the two has certified nobody, and not half.
-    const stoodAlone =
-      standsAlone(name) && Atomics.compareExchange(i32, wordOf(slotOf(name)) + SLOT_ALONE, name, 0) === name && is(name, STATE_DEAD);
+    const stoodAlone = (alone & ~ALONE_BY_LOCK) === name && Atomics.compareExchange(i32, at, alone, 0) === alone && is(name, STATE_DEAD);
     return move(name, STATE_LIVE, STATE_DEAD) || move(name, STATE_RESERVED, STATE_DEAD) || stoodAlone;
+  }
+
+  function certifyByLock(name: number): void {
+    const at = wordOf(slotOf(name)) + SLOT_ALONE;
+    const before = Atomics.load(i32, at);
+    if (!is(name, STATE_LIVE)) return;
+    Atomics.compareExchange(i32, at, before, name | ALONE_BY_LOCK);
+    // Certified by somebody who knew more, meanwhile.
+    if (!move(name, STATE_LIVE, STATE_DEAD)) Atomics.compareExchange(i32, at, name | ALONE_BY_LOCK, before);
+  }
+
+  function withdraw(name: number): boolean {
+    return move(name, STATE_RESERVED, STATE_DEAD);
   }
 
   function leaveBehind(name: number): void {
@@ -162,7 +185,11 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
   }
 
   function standsAlone(name: number): boolean {
-    return Atomics.load(i32, wordOf(slotOf(name)) + SLOT_ALONE) === name;
+    return (Atomics.load(i32, wordOf(slotOf(name)) + SLOT_ALONE) & ~ALONE_BY_LOCK) === name;
+  }
+
+  function wasFoundByLock(name: number): boolean {
+    return Atomics.load(i32, wordOf(slotOf(name)) + SLOT_ALONE) === (name | ALONE_BY_LOCK);
   }
 
   function hasEnded(name: number): boolean {
@@ -243,8 +270,11 @@ export function createSlots(cells: Cells, slots: number, count: number): Slots {
     announceLock,
     adopt,
     certify,
+    certifyByLock,
+    withdraw,
     leaveBehind,
     standsAlone,
+    wasFoundByLock,
     hasEnded,
     isLive,
     takesPart,

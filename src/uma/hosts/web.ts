@@ -14,6 +14,9 @@
  * then, and stores until the end. The lock is let go after its last store (seen in Chromium 156), so the certificate holds; a worker
  * that is to be replaced at once must let its event loop have a turn now and then (`Atomics.waitAsync` instead of `Atomics.wait`).
  *
+ * The workers that a worker has started are ended after it, and may be at work for as long as those two seconds: its lock says nothing
+ * about them. Each has a lock of its own, which is watched in its turn; one without is never found dead.
+ *
  * Nothing of the host is imported: `navigator.locks`, or what is handed in and behaves like it.
  */
 import { UmaError } from "../../backend/memory/errors.ts";
@@ -75,11 +78,12 @@ export async function untilReleased(
   look: () => Watched,
   intervalMs: number,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<"held" | "over"> {
   for (;;) {
     if (signal?.aborted === true) throw new UmaError("ERR_UMA_ABORTED", "the watch was ended by its signal", { cause: signal.reason });
     const found = await locks.request(lockName, { ifAvailable: true }, (lock) => (lock === null ? null : look()));
-    if (found === "held" || found === "over" || look() === "over") return;
+    if (found === "held" || found === "over") return found;
+    if (look() === "over") return "over";
     await new Promise<void>((resolve) => {
       const timer = setTimeout(done, intervalMs);
       signal?.addEventListener("abort", done, { once: true });

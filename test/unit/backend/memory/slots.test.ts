@@ -121,6 +121,43 @@ describe("a tenant that certifies itself", () => {
     expect(slots.hasEnded(name)).toBe(true);
   });
 
+  test("or is certified by a lock has not ended, and has when more is known; that it had ended before stands", () => {
+    const { slots } = makeSlots();
+    const name = slots.reserve(0);
+    slots.certifyByLock(name);
+    expect(slots.takesPart(name)).toBe(true);
+    slots.adopt(name);
+    slots.certifyByLock(name);
+    expect([slots.isDead(name), slots.wasFoundByLock(name), slots.standsAlone(name), slots.hasEnded(name)]).toEqual([
+      true,
+      true,
+      true,
+      false,
+    ]);
+    expect(slots.certify(name)).toBe(true);
+    slots.certifyByLock(name);
+    expect([slots.wasFoundByLock(name), slots.hasEnded(name)]).toEqual([false, true]);
+  });
+
+  test("has ended if that is said while a lock tells of it", () => {
+    const { i32, slots } = makeSlots(1);
+    const name = slots.reserve(0);
+    slots.adopt(name);
+    const { compareExchange } = Atomics;
+    const alone = slots.wordOf(1) + SLOT_ALONE;
+    let said = false;
+    const meets = vi.spyOn(Atomics, "compareExchange").mockImplementation(((view: Int32Array, at: number, from: number, to: number) => {
+      if (view === i32 && at === alone && !said) {
+        said = true;
+        slots.certify(name);
+      }
+      return compareExchange(view, at, from, to);
+    }) as never);
+    slots.certifyByLock(name);
+    meets.mockRestore();
+    expect(slots.hasEnded(name)).toBe(true);
+  });
+
   test("has not ended either for whoever looks while its slot gets its next tenant", () => {
     const { i32, slots } = makeSlots(1);
     const name = slots.reserve(0);

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import type * as Library from "../../../../src/index.ts";
 import { defineZone, Uma } from "../../../../src/index.ts";
+import { refuseLocks } from "../../../fixtures/floors.ts";
 import { FakeLocks } from "../../../fixtures/fake-locks.ts";
 
 const Item = defineZone("item", { size: 64 });
@@ -75,6 +76,62 @@ describe("a worker that attaches with a Web Lock", () => {
     uma.detach();
   });
 
+  test("leaves what it had started to their own locks: who holds one lives until that is free, a ticket is withdrawn, of others nothing is known", async () => {
+    const uma = Uma.create({ bytes: 2 ** 20, workers: 8 });
+    const locks = new FakeLocks();
+    const { slots } = uma.core.floor;
+    const ticket = uma.ticket();
+    const watched = uma.watchLock(ticket, { locks: locks.of("watcher"), interval: 1 });
+    const parent = await (await otherThread()).Uma.attachAsync(ticket, { locks: locks.of("parent") });
+    const own = parent.ticket();
+    const holder = await (await otherThread()).Uma.attachAsync(own, { locks: locks.of("holder") });
+    const [unused, without] = [parent.ticket().name, parent.ticket().name];
+    slots.adopt(without);
+    const grandchild = slots.reserve(holder.name);
+    slots.adopt(grandchild);
+    locks.end("parent");
+    while (slots.tenant(parent.slot) === ticket.name) await turns(1);
+    expect(slots.adopt(unused)).toBe(false);
+    // Whoever recovers anybody certifies what the dead had started.
+    uma.reap(uma.ticket());
+    await turns(5);
+    expect([holder.name, without, grandchild].map((name) => slots.isLive(name))).toEqual([true, true, true]);
+    locks.end("holder");
+    const report = await watched;
+    expect(report).toMatchObject({ slot: parent.slot, done: true });
+    expect(report?.children.map(({ slot, done }) => [slot, done])).toEqual([
+      [unused & 127, true],
+      [holder.slot, true],
+    ]);
+    expect([without, grandchild].map((name) => slots.isLive(name))).toEqual([true, true]);
+    for (const name of [without, grandchild]) expect(uma.reap(name & 127)).toMatchObject({ done: true });
+    expect(uma.stats().workers).toBe(1);
+    expect(uma.verify().problems).toEqual([]);
+    uma.detach();
+  });
+
+  test("that has left, in order or not, is no word on what it had started", async () => {
+    for (const leaves of ["in order", "something behind"] as const) {
+      const { uma, locks } = memory();
+      const { slots } = uma.core.floor;
+      const ticket = uma.ticket();
+      const watched = uma.watchLock(ticket, { locks: locks.of("watcher"), interval: 1 });
+      const other = await otherThread();
+      const parent = await other.Uma.attachAsync(ticket, { locks: locks.of("parent") });
+      parent.open(other.defineZone("item", { size: 64 })).alloc();
+      const { name } = parent.ticket();
+      if (leaves === "something behind") refuseLocks(parent.core.floor, 1, 1000);
+      parent[Symbol.dispose]();
+      const report = await watched;
+      if (leaves === "in order") expect(report).toBeNull();
+      else expect(report).toMatchObject({ slot: parent.slot, done: true, children: [] });
+      expect(slots.adopt(name)).toBe(true);
+      uma.reap(name & 127);
+      expect(uma.verify().problems).toEqual([]);
+      uma.detach();
+    }
+  });
+
   test("is the same attachment when it attaches twice", async () => {
     const { uma, locks } = memory();
     const other = await otherThread();
@@ -108,12 +165,16 @@ describe("a worker that attaches with a Web Lock", () => {
     const other = await otherThread();
     const ticket = uma.ticket();
     await expect(uma.watchLock(ticket, { locks: locks.of("watcher"), slice: 0 })).rejects.toMatchObject({ code: "ERR_UMA_OPTION" });
-    const reaps = vi.spyOn(uma, "reapAsync");
+    const runs = vi.spyOn(uma["parts"].recovery, "run");
     const watched = uma.watchLock(ticket, { locks: locks.of("watcher"), interval: 0, slice: 0.5 });
     await other.Uma.attachAsync(ticket, { locks: locks.of("worker") });
     locks.end("worker");
+    const before = performance.now();
     expect(await watched).toMatchObject({ slot: 2, done: true });
-    expect(reaps.mock.calls).toEqual([[ticket, { slice: 0.5 }]]);
+    const [name, until, ended] = runs.mock.calls[0] as [number, number, boolean];
+    expect([name, ended]).toEqual([ticket.name, false]);
+    expect(until).toBeGreaterThan(before);
+    expect(until).toBeLessThanOrEqual(performance.now() + 0.5);
     uma.detach();
   });
 
