@@ -46,6 +46,7 @@ import {
   ZONE_STATE_DYING,
   ZONE_STATE_FREE,
 } from "../backend/memory/layout.ts";
+import { noteExcess } from "./excess.ts";
 import { type Core, SHORTCUT_TAGS, finishUnfinished } from "./core.ts";
 import type { ZoneHandle } from "./cache.ts";
 import { createMarkScan } from "./marks.ts";
@@ -218,7 +219,10 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
     Atomics.or(i32, line + LINE_REASONS, reason);
     Atomics.store(i32, line + LINE_TOP, 0);
     // Allocations are called off the hot path as well; a count whose low bits are 0 would read as a carry.
-    if (Atomics.load(i32, line + LINE_ALLOCS) > 0) Atomics.or(i32, line + LINE_ALLOCS, CALLED);
+    if (Atomics.load(i32, line + LINE_ALLOCS) > 0 && Atomics.or(i32, line + LINE_ALLOCS, CALLED) === 0) {
+      // The one that was counted has been refused meanwhile.
+      Atomics.compareExchange(i32, line + LINE_ALLOCS, CALLED, 0);
+    }
     core.queue.rouse(ofSlot);
   }
 
@@ -307,6 +311,7 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
         setByte(mark + i32[keg + KEG_ZONE_AT], 0);
         add(zone + ZONE_ITEMS, -1);
         add(primary + ZONE_ITEMS, 1);
+        noteExcess(floor, primary);
         // Not in the journal: undone, it would take back what others have said meanwhile.
         Atomics.store(i32, primary + ZONE_ORPHANS, 1);
         commit();

@@ -47,6 +47,7 @@ import {
   ZONE_LIMIT,
   ZONE_ORPHANS,
 } from "../backend/memory/layout.ts";
+import { noteExcess } from "./excess.ts";
 import type { ZoneHandle } from "./cache.ts";
 import { FLAG_UNCHECKED } from "./definition.ts";
 import type { Depot } from "./depot.ts";
@@ -572,6 +573,7 @@ export function createGates(floor: Floor, pools: Pools, slabs: Slabs, kegs: Kegs
       if (i32[keg + KEG_ZONE_AT] !== 0) setByte(mark + i32[keg + KEG_ZONE_AT], 0);
       add(zone + ZONE_ITEMS, -1);
       add(primary + ZONE_ITEMS, 1);
+      noteExcess(floor, primary);
       set(frame + INTENT_HEADER, i32[frame + INTENT_HEADER] - 1);
       // Not in the journal: undone, it would take back what others have said meanwhile.
       Atomics.store(i32, primary + ZONE_ORPHANS, 1);

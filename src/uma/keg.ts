@@ -16,6 +16,7 @@ import type { Floor } from "../backend/memory/floor.ts";
 import * as layout from "../backend/memory/layout.ts";
 import { NO_PAGES, PAGES_BUSY, type PageSupplier, SLAB_PRIV } from "../backend/supplier/page-supplier.ts";
 import type { Heap } from "../backend/vmem/heap.ts";
+import { noteExcess } from "./excess.ts";
 import { HOOK_FINI, HOOK_INIT, HOOK_PAGES, type Fini, type Init, type Views } from "./hooks.ts";
 import * as outcomes from "./outcome.ts";
 import type { Outcome } from "./outcome.ts";
@@ -439,6 +440,7 @@ export function createKegs(floor: Floor, heap: Heap, pools: Pools, slabs: Slabs,
       set(slab + SLAB_INITED, ipers);
       if (inited < ipers) {
         add(i32[keg + KEG_ZONE] + ZONE_ITEMS, ipers - inited);
+        noteExcess(floor, i32[keg + KEG_ZONE]);
         // Not in the journal: undone, it would take back what others have said meanwhile.
         Atomics.store(i32, i32[keg + KEG_ZONE] + ZONE_ORPHANS, 1);
       }

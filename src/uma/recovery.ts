@@ -319,6 +319,10 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       const z = zone === 0 ? null : zoneHandle(zone);
       if (z !== null && z.tag === i32[keg + KEG_TAG]) return z;
     }
+    // Or as this thread had it open: what it is taking apart has its hooks and its pages' supplier.
+    for (const { zone, handle } of core.closings) {
+      if (handle !== null && i32[zone + ZONE_KEG] === keg && handle.tag === i32[keg + KEG_TAG]) return handle;
+    }
     return null;
   }
 

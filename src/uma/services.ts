@@ -83,7 +83,8 @@ export function createServices(core: Core, parts: ServiceParts): Services {
       left &= ~REASON_ORPHANS;
       // The caller may have slept, and its zone be gone and this one have got its id and line. If a lock is out of reach the call stands.
       const isDying = (reasons & REASON_DYING) !== 0 && i32[z.zone + ZONE_STATE] === ZONE_STATE_DYING;
-      if (!isDying || parts.closing.close(z)) left &= ~REASON_DYING;
+      // Not while a ctor or dtor of it runs, whose item would be taken apart with the rest.
+      if (!isDying || (!parts.waiting.isInHook(z) && parts.closing.close(z))) left &= ~REASON_DYING;
     } finally {
       // What an exception of a hook's has kept from being done is done by the next slow path.
       if (left !== 0 && !z.closed) Atomics.or(i32, z.line + LINE_REASONS, left);

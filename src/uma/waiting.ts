@@ -38,6 +38,8 @@ export interface Waiting {
   leaveStale(): void;
   /** Serves the promises that can be served. */
   serve(): void;
+  /** Whether this thread is inside a ctor or dtor of the zone. */
+  isInHook(z: Zone): boolean;
   /** Ends the promises of a thread that has left, and its timer. */
   end(): void;
   /** Has the thread's event loop do what other workers ask, and serve promises, as soon as it is woken. */
@@ -136,7 +138,7 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     // By what the limit's action, or a callback, has done.
     if (z.closed) throw gone(z);
     if (core.failure === REFUSED) throw refused(z);
-    if (inHookOf(z)) {
+    if (isInHook(z)) {
       throw new UmaError("ERR_UMA_HOOK_RECURSION", `a ctor or dtor of zone "${z.name}" would wait for an item of its own zone`, {
         zone: z.name,
       });
@@ -153,7 +155,7 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
   }
 
   /** Whether this thread is inside a ctor or dtor of the zone: an item of it is BUSY in its name. Where there are no marks, it is counted. */
-  function inHookOf(z: Zone): boolean {
+  function isInHook(z: Zone): boolean {
     if (!z.checks) return (core.hookDepth[z.id] as number) > 0;
     if (z.definition.ctor === null && z.definition.dtor === null) return false;
     let from = heapStart;
@@ -333,5 +335,5 @@ export function createWaiting(core: Core, queue: Queue, services: WaitServices):
     }
   }
 
-  return { wait, later, closing, leaveStale, serve, end, listen };
+  return { wait, later, closing, leaveStale, serve, isInHook, end, listen };
 }

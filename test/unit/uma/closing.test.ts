@@ -628,3 +628,65 @@ test("a zone stays open as long as a free of its items waits for a lock", () => 
   other.destroy();
   expectSound(uma);
 });
+
+test("pages of a user's supplier are given back by a destroy that a lock out of reach has cut short, once it can go on", () => {
+  const uma = makeUma();
+  const rival = rivalOf(uma);
+  const { heap, floor } = uma.core;
+  let given = 0;
+  const zone = uma.open(
+    defineZone("supplied", {
+      size: 64,
+      bucket: 0,
+      allocPages: ({ bytes }) => Math.max(0, heap.alloc(bytes / 4096, floor.me, 0)),
+      freePages: (address) => {
+        given++;
+        heap.free(address, 0);
+      },
+    }),
+  );
+  zone.free(zone.alloc());
+  whileHeld(rival, floor.cells.base + SB_POOL_LOCK, () => zone.destroy());
+  expect([given, zone.closed]).toEqual([0, true]);
+  for (let n = 0; n < 3; n++) uma.poll();
+  expect(given).toBe(1);
+  rival.slots.certify(rival.me);
+  uma.reap(rival.slot);
+  expectSound(uma);
+});
+
+test("items of a secondary destroyed by force are the primary's, however many its limit allows", () => {
+  const uma = makeUma();
+  const primary = defineZone("limited primary", { size: 64, secondaries: true, limit: 2 });
+  const p = uma.open(primary);
+  const s = uma.open(defineSecondary("unlimited secondary", primary, {}));
+  take(s, 5);
+  expect(s.destroy({ force: true }).outstanding).toBe(5);
+  expectSound(uma);
+  uma.poll();
+  expect([p.tryAlloc() !== 0, p.tryAlloc() !== 0, p.tryAlloc()]).toEqual([true, true, 0]);
+  expectSound(uma);
+});
+
+test("a zone that another destroys while a ctor of it runs is closed when the ctor is done", async () => {
+  const uma = makeUma();
+  const other = await secondWorker(uma);
+  let meanwhile = (): void => undefined;
+  const zone = uma.open(defineZone("in its ctor", { size: 64, ctor: () => meanwhile() }));
+  const theirs = other.open(defineZone("in its ctor", { size: 64, ctor: () => undefined }));
+  zone.free(zone.alloc());
+  meanwhile = () => {
+    meanwhile = () => undefined;
+    theirs.destroy({ force: true });
+    uma.poll();
+    expect(zone.closed).toBe(false);
+    const next = other.open(defineZone("made meanwhile", { size: 64 }));
+    next.prealloc(1);
+  };
+  const item = zone.alloc();
+  expect(item).toBeGreaterThan(0);
+  expectSound(uma);
+  uma.poll();
+  expect(zone.closed).toBe(true);
+  expectSound(uma);
+});
