@@ -128,6 +128,7 @@ export function lift(h: ArenaHandle, marker: number): SpanInHand | null {
 /** Gives back what the quantum caches hold, and imported spans that are wholly free. */
 export function reap(h: ArenaHandle): void {
   const { backing } = h;
+  backing.begin(true);
   h.cache?.drain();
   for (;;) {
     if (!backing.enter(true)) throw busy(h, "reap");

@@ -26,6 +26,7 @@ export function contains(h: ArenaHandle, start: number, size: number): boolean {
   const { backing } = h;
   const { a } = backing;
   if (!Number.isSafeInteger(start) || !Number.isSafeInteger(size) || start < 0 || size <= 0) return false;
+  backing.begin(true);
   if (!backing.enter(true)) throw busy(h, "contains");
   try {
     if (!backing.isAlive()) throw destroyed(h);
@@ -91,6 +92,7 @@ export function walk(h: ArenaHandle, visit: (segment: Segment) => boolean | void
 /** All segments as they stand together: the only look that holds the lock for as long as there are segments. */
 export function snapshot(h: ArenaHandle, which: WalkOptions["which"]): Segment[] {
   const { backing } = h;
+  backing.begin(true);
   if (!backing.enter(true)) throw busy(h, "walk");
   let copies: number[];
   try {

@@ -120,10 +120,18 @@ function give(a: Actor, n: number): void {
   extra[at] = 0;
 }
 
+/** Arenas that live for a moment, of one worker. */
+function briefNames(who: number): string[] {
+  return ["passing", "spans", "late", "many"].map((name) => `crash ${name} ${who}`);
+}
+
 /** An arena that lives for a moment, and spans that are added to it. */
 function passing(a: Actor): void {
   const [, , pages] = arenasOf(a);
   if (pages === undefined) return;
+  // What a lock out of reach left the last time.
+  const left = a.uma.arenas.list();
+  for (const name of briefNames(a.who)) if (left.includes(name)) a.uma.arenas.open(name).destroy({ force: true });
   const arena = a.uma.arenas.create(`crash passing ${a.who}`, { source: pages });
   arena.tryAlloc(5000);
   arena.destroy({ force: true });
@@ -223,7 +231,7 @@ function judge(parent: Actor, say: Say): void {
 function empty(parent: Actor, say: Say): void {
   const { arenas } = parent.uma;
   emptyCached(parent, say);
-  const brief = parent.crowd.flatMap((who) => ["passing", "spans", "late", "many"].map((name) => `crash ${name} ${who}`));
+  const brief = parent.crowd.flatMap(briefNames);
   for (const name of [
     ...brief,
 
