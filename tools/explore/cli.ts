@@ -2,7 +2,7 @@
  * `explore <scenario module>… [--only text] [--jobs 2] [--seconds n] [--states n] [--quick] [--brief] [--no-reduce] [--no-locksets] [--no-merge] [--json file]`
  * `explore <scenario module> --only name --replay "0*14 K0 1*3"`
  *
- * Without `--states` what is too much for the time is gone through by numbers of preemptions (explorer.ts, *Deepening*).
+ * Without `--states`, or with `--deepen`, what is too much for the time is gone through by numbers of preemptions (explorer.ts, *Deepening*).
  * `--brief` neither shortens nor tells a schedule that fails: for those who only want to know whether one does.
  *
  * Theory: a scenario module exports `scenarios`. With several jobs so many processes share them, each starting the next
@@ -31,6 +31,7 @@ const { positionals, values } = parseArgs({
     json: { type: "string" },
     quick: { type: "boolean", default: false },
     brief: { type: "boolean", default: false },
+    deepen: { type: "boolean", default: false },
     /** A child: scenarios come by message, results go back. */
     serve: { type: "boolean", default: false },
     "no-reduce": { type: "boolean", default: false },
@@ -63,7 +64,8 @@ function runHere(scenario: Scenario): Exploration {
     locksets: !values["no-locksets"],
     mergeFrames: !values["no-merge"],
     ...(values.seconds ? { maxSeconds: Number(values.seconds) } : {}),
-    ...(values.states ? { maxStates: Number(values.states) } : { deepen: true }),
+    ...(values.states ? { maxStates: Number(values.states) } : {}),
+    deepen: values.deepen || values.states === undefined,
   });
   report(scenario, result, { brief: values.brief });
   return result;
@@ -73,7 +75,7 @@ function runHere(scenario: Scenario): Exploration {
 async function drain(queue: Job[], into: Exploration[]): Promise<void> {
   const limits = ["seconds", "states"] as const;
   const args = [...positionals, "--serve", ...limits.flatMap((key) => (values[key] ? [`--${key}`, values[key]] : []))];
-  for (const flag of ["brief", "no-reduce", "no-locksets", "no-merge"] as const) if (values[flag]) args.push(`--${flag}`);
+  for (const flag of ["brief", "deepen", "no-reduce", "no-locksets", "no-merge"] as const) if (values[flag]) args.push(`--${flag}`);
   const child = fork(fileURLToPath(import.meta.url), args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   let running = "";
   const next = (): void => {
