@@ -14,7 +14,7 @@ import { HOOK_POINTS } from "./hooks.ts";
 import { ERRORS, Ledger, MAIL, PAUSE, PAUSED, VIOLATIONS } from "./ledger.ts";
 import type { PeerOrders } from "./peer.ts";
 import { emptyBlocks } from "./blocks.ts";
-import { type Actor, FREE_ON_DEATH, SMR, type Theme, UNCHECKED, allocFrom, allowing, freeTo, generator, isOf } from "./theme.ts";
+import { type Actor, FREE_ON_DEATH, type Theme, UNCHECKED, allocFrom, allowing, freeTo, generator, isOf } from "./theme.ts";
 import { themeOf } from "./themes/index.ts";
 import type { CampaignTrees } from "./trees.ts";
 import type { VictimOrders } from "./victim.ts";
@@ -229,6 +229,7 @@ export class Campaign {
     this.crew.prepare();
     await this.recover(dead, problems);
     await this.quiet(true, problems);
+    this.theme.recovered?.(this.parent);
     uma.poll();
     // Of a history that ended before its point as well: what it had is there, and nobody's.
     this.account(problems);
@@ -309,9 +310,6 @@ export class Campaign {
     const orphans = new Set(zone.ownedBy(ORPHAN));
     const { used } = zone.stats();
     const mine = [...zone.ownedBy(uma.slot)];
-    // In an SMR zone what was half made or half freed waits, BUSY, until nobody can be reading it: only the ledger's doubtful ones.
-    const waiting = isOf(zone.definition, SMR) ? used - orphans.size - mine.length : 0;
-    const doubtful = unsure.length + mail.unsure.length + ledger.open(z);
     if (used !== orphans.size + mine.length + waiting || waiting < 0 || waiting > doubtful)
       say(`${used} outstanding, ${orphans.size} a dead worker's and ${mine.length} the parent's`);
     if (isOf(zone.definition, FREE_ON_DEATH)) {

@@ -54,6 +54,8 @@ export interface Theme {
   end?(actor: Actor): void;
   /** The parent: before each victim. */
   prepare?(parent: Actor): void;
+  /** The parent: after a recovery, before it looks. */
+  recovered?(parent: Actor): void;
   /** The parent: after a recovery, before anything is given back. */
   account?(parent: Actor, say: Say): void;
   /** The parent: gives back what is no item of the ledger's zones. */

@@ -42,6 +42,11 @@ export const smrTheme: Theme = {
     parent.memo.set("inside", true);
   },
 
+  recovered({ uma, memo }) {
+    // What recovery has left alone because somebody may be reading it is ended now.
+    if (memo.delete("inside")) uma.smr.exit();
+  },
+
   settle({ uma, memo }) {
     if (memo.delete("inside")) uma.smr.exit();
     // A dead reader keeps nobody waiting.
