@@ -310,8 +310,7 @@ export class Campaign {
     const orphans = new Set(zone.ownedBy(ORPHAN));
     const { used } = zone.stats();
     const mine = [...zone.ownedBy(uma.slot)];
-    if (used !== orphans.size + mine.length + waiting || waiting < 0 || waiting > doubtful)
-      say(`${used} outstanding, ${orphans.size} a dead worker's and ${mine.length} the parent's`);
+    if (used !== orphans.size + mine.length) say(`${used} outstanding, ${orphans.size} a dead worker's and ${mine.length} the parent's`);
     if (isOf(zone.definition, FREE_ON_DEATH)) {
       if (orphans.size > 0) say(`${orphans.size} items of a dead worker were not freed`);
     } else {
