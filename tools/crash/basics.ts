@@ -1,7 +1,7 @@
 /** Steps that many themes share: items of the ledger's zones come and go one by one, by the handful, and from the mail. */
 import { MARK_BUSY, MARK_ORPHAN, ZONE_ORPHANS } from "../../src/backend/memory/layout.ts";
 import { MAIL, SLOTS } from "./ledger.ts";
-import { type Actor, SMR, allocFrom, allocOrThrow, allowing, freeTo, isOf } from "./theme.ts";
+import { type Actor, CACHE, SMR, allocFrom, allocOrThrow, allowing, freeTo, isOf } from "./theme.ts";
 
 type Zone = Actor["zones"][0];
 
@@ -12,7 +12,7 @@ export function work(a: Actor, z: number): void {
   const k = a.random(SLOTS);
   const index = a.ledger.at(z, k);
   const alloc = a.random(2) === 0 ? allocFrom : allocOrThrow;
-  if (isOf(zone.definition, SMR)) a.ledger.ended(index, (item) => isWaiting(a, zone, item));
+  if (isOf(zone.definition, SMR | CACHE)) a.ledger.ended(index, (item) => isWaiting(a, zone, item));
   if (a.ledger.words[index] === 0) a.ledger.take(z, k, () => alloc(zone));
   else give(a, z, zone, index);
 }
@@ -25,8 +25,12 @@ function give(a: Actor, z: number, zone: Zone, index: number): void {
   });
 }
 
-/** Whether a freed item is still this worker's: in an SMR zone one for which no bucket could be had waits for readers in its hands. */
-function isWaiting(a: Actor, zone: Zone, item: number): boolean {
+/**
+ * Whether a freed item is still in this worker's hands: in an SMR zone one for which no bucket could be had waits for readers, and in a
+ * cache zone one for which no lock could be had is known to nobody else.
+ */
+export function isWaiting(a: Actor, zone: Zone, item: number): boolean {
+  if (isOf(zone.definition, CACHE)) return a.uma.core.unfinished.some((one) => one.zone === zone && one.item === item);
   // Its slab may be gone since.
   return isOf(zone.definition, SMR) && allowing(["ERR_UMA_ADDRESS", "ERR_UMA_WRONG_ZONE"], () => zone.ownerOf(item)) === a.uma.slot;
 }

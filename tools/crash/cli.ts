@@ -52,7 +52,7 @@ const KILLS_A_HISTORY = 180;
 /** Histories that end before their point are not counted: that many more are planned. */
 const SPARE = 1.12;
 /** Histories that are looked at for each that is taken. */
-const SCOUTS = 3;
+const SCOUTS = 2;
 const TELL_MS = 60_000;
 const MOST_BAD = 20;
 /** From so many kills on a run is a full one. */

@@ -138,8 +138,8 @@ export class Ledger {
     if (word < 0 && !waits(-word)) this.words[index] = 0;
   }
 
-  /** Frees up to `count` items at once. */
-  giveMany(z: number, count: number, free: (items: number[]) => void): void {
+  /** Frees up to `count` items at once. @param waits - whether one of them still waits to be freed: then its place stays in doubt. */
+  giveMany(z: number, count: number, free: (items: number[]) => void, waits: (item: number) => boolean = () => false): void {
     const indexes: number[] = [];
     for (let k = 0; k < SLOTS && indexes.length < count; k++) if ((this.words[this.at(z, k)] ?? 0) > 0) indexes.push(this.at(z, k));
     const items = indexes.map((index) => this.words[index] ?? 0);
@@ -148,7 +148,7 @@ export class Ledger {
       this.oracle?.goes(z, items[n] as number);
     }
     free(items);
-    for (const index of indexes) this.words[index] = 0;
+    for (const [n, index] of indexes.entries()) if (!waits(items[n] as number)) this.words[index] = 0;
   }
 
   /** While `work` is under way, the zone's items may or may not be freed. */

@@ -26,7 +26,7 @@ export interface ShiftTally {
 
 const KILLS_A_MEMORY = 12;
 /** Recoveries that are watched, to know which points they pass. */
-const WATCHED_RECOVERIES = 16;
+const WATCHED_RECOVERIES = 8;
 const KILLS_A_WATCH = 8;
 /** Kills of a recoverer that are planned for what one watched recovery was seen to pass. */
 const SECOND_DEATHS = 8;

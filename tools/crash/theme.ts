@@ -64,10 +64,11 @@ export interface Theme {
   keeps?(zone: string): boolean;
 }
 
-/** FLAG_UNCHECKED, FLAG_FREE_ON_DEATH and FLAG_SMR of a zone's definition. */
+/** FLAG_UNCHECKED, FLAG_FREE_ON_DEATH, FLAG_SMR and FLAG_CACHE of a zone's definition. */
 export const UNCHECKED = 0x4;
 export const FREE_ON_DEATH = 0x10;
 export const SMR = 0x200;
+export const CACHE = 0x800;
 
 export function isOf(definition: Library.ZoneDefinition | undefined, flag: number): boolean {
   return definition !== undefined && (definition.flags & flag) !== 0;

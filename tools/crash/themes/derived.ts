@@ -1,6 +1,6 @@
 /** Secondary zones, which share slabs with a primary, and cache zones, whose items are integers of somebody else's. */
 import type * as Library from "../../../src/index.ts";
-import { burst, freeMail, reopen, work } from "../basics.ts";
+import { burst, freeMail, isWaiting, reopen, work } from "../basics.ts";
 import { watchedHooks } from "../hooks.ts";
 import { SLOTS } from "../ledger.ts";
 import { type Actor, type Makers, type Say, type Theme, allowing } from "../theme.ts";
@@ -84,8 +84,14 @@ export const derivedTheme: Theme = {
     if (action < 55) work(a, z);
     else if (action < 66) freeMail(a, z);
     else if (action < 72) a.ledger.takeMany(z, 1 + a.random(SLOTS), (into) => (z === 4 ? false : zone.allocBulk(into)));
-    else if (action < 78 && z !== 4) a.ledger.giveMany(z, 1 + a.random(SLOTS), (items) => zone.freeBulk(items));
-    else if (action < 84) zone.reclaim();
+    else if (action < 78 && z !== 4) {
+      a.ledger.giveMany(
+        z,
+        1 + a.random(SLOTS),
+        (items) => zone.freeBulk(items),
+        (item) => isWaiting(a, zone, item),
+      );
+    } else if (action < 84) zone.reclaim();
     else if (action < 88) reopen(a, z);
     else if (action < 91) a.uma.smr.poll(a.uma.smr.advance());
     else if (action < 92) passing(a);
