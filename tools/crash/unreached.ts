@@ -16,12 +16,11 @@ export const UNREACHED: readonly Unreached[] = [
   {
     reason: "for whoever meets another's change, or a death, between two neighbouring instructions",
     points: [
-      /^backend\/memory\/lock\.js:createLocks\.salvageIfDead#2$/,
       /^backend\/memory\/slots\.js:createSlots\.claim#[245]$/,
       /^backend\/memory\/handing\.js:createHanding\.begin#3$/,
       /^uma\/bulk\.js:createBulk\.giveBack#4$/,
       /^uma\/malloc\/types\.js:openTypes\.recordOf#5$/,
-      /^uma\/recovery\.js:createRecovery\.dispose#(2|7|12)$/,
+      /^uma\/recovery\.js:createRecovery\.dispose#(2|5|10)$/,
       /^uma\/recovery\.js:createRecovery\.orphan#2$/,
     ],
   },
@@ -35,7 +34,7 @@ export const UNREACHED: readonly Unreached[] = [
   },
   {
     reason: "where init refuses an item while it is made anew for a dead worker",
-    points: [/^uma\/recovery\.js:createRecovery\.dispose#[34]$/, /^uma\/recovery\.js:createRecovery\.remake#2$/],
+    points: [/^uma\/recovery\.js:createRecovery\.remake#2$/],
   },
   {
     reason: "for a heap that has not one page left just when its tags run out",
