@@ -6,7 +6,7 @@ import type * as Points from "../instrument/points-runtime.js";
 import { HOOK_POINTS } from "./hooks.ts";
 import { Ledger, STEP } from "./ledger.ts";
 import { hasRefusals, refusedStep, refusing } from "./refusals.ts";
-import { type Actor, type Tree, generator } from "./theme.ts";
+import { type Actor, type Tree, allowing, generator } from "./theme.ts";
 import { themeOf } from "./themes/index.ts";
 import type * as Library from "../../src/index.ts";
 
@@ -42,7 +42,8 @@ export async function main(tree: Tree, points: typeof Points, orders: VictimOrde
   if (reap !== undefined) {
     // First of all, or this thread would wait for a lock that the dead one holds.
     uma.core.floor.slots.certify(reap.name);
-    for (const definition of definitions.slice(0, seed % (definitions.length + 1))) uma.open(definition);
+    // Where the dead one has taken every page there is none for what it would open.
+    for (const definition of definitions.slice(0, seed % (definitions.length + 1))) allowing(["ERR_UMA_EMPTY"], () => uma.open(definition));
     const recover = (): void => void uma.reap(reap);
     if (hasRefusals(seed) && reap.name % 2 === 0) await refusing(uma, generator(reap.name), 40, recover);
     else recover();
