@@ -261,6 +261,8 @@ export function createClosing(core: Core, records: Records, registry: Registry, 
   /** Takes a dying zone without openers apart; each step leaves it just that, or gone. */
   function takeApart(zone: number, handle: ZoneHandle | null): boolean {
     const keg = i32[zone + ZONE_KEG];
+    // Items that a lock out of reach has left in a frame lie in its slabs.
+    if (intents.holdsOf(keg, zone)) return false;
     // Nobody has it open: who still reads what was freed here reads a zone that is gone.
     for (let left = i32[zone + ZONE_LIMBO_COUNT]; left > 0; left--) if (caches.outOfLimbo(zone, keg, true) !== OK) return false;
     // Nobody else is left to run what this thread has not got.

@@ -690,3 +690,30 @@ test("a zone that another destroys while a ctor of it runs is closed when the ct
   expect(zone.closed).toBe(true);
   expectSound(uma);
 });
+
+test("the slabs of a dying zone stay as long as a bucket of it is in a frame, though the lock that was out of reach is free again", () => {
+  const uma = makeUma();
+  const rival = rivalOf(uma);
+  let meanwhile = (): void => undefined;
+  const zone = uma.open(defineZone("finished", { size: 64, bucket: 4, zoneFini: () => meanwhile() }));
+  uma.open(defineZone("beside", { size: 64 })).prealloc(500);
+  zone.free(zone.alloc());
+  meanwhile = () => {
+    meanwhile = () => undefined;
+    rival.locks.acquire(zone.keg + KEG_LOCK, 0);
+  };
+  zone.destroy();
+  const { core } = uma;
+  expect([core.closings.length, core.floor.intents.depth()]).toEqual([1, 1]);
+  // The lock comes free between the two halves of a slow path: frames, which it came too late for, and closings.
+  const { closing, recovery } = (uma as unknown as { parts: { closing: { finish(): boolean }; recovery: { finishOwnFrames(): void } } })
+    .parts;
+  recovery.finishOwnFrames();
+  rival.locks.release();
+  expect(closing.finish()).toBe(false);
+  recovery.finishOwnFrames();
+  expect([core.floor.intents.depth(), closing.finish()]).toEqual([0, true]);
+  rival.slots.certify(rival.me);
+  uma.reap(rival.slot);
+  expectSound(uma);
+});
