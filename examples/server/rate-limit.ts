@@ -47,9 +47,8 @@ export function createRateLimiter({ clients, clientOf }: Shop, { rate, burst }: 
     const p = clients.at(made);
     p.key = client;
     p.full = ticks;
-    clientOf.set(client, clients.handleOf(made));
     // Another worker may have had the same idea; all take the one that is in the map. The other is swept up by and by.
-    return clients.get(clientOf.get(client) ?? 0);
+    return clients.get(clientOf.getOrSet(client, clients.handleOf(made)));
   }
 
   return {

@@ -2,13 +2,13 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { type Ticket, Uma, openMap } from "../../src/index.ts";
-import { isValueFor, stressed } from "../fixtures/map-worker.ts";
+import { type Role, isValueFor, stressed } from "../fixtures/map-worker.ts";
 
 const MS = 700;
 
 function start(
   uma: Uma,
-  role: "read" | "write",
+  role: Role,
   keys: readonly [number, number],
 ): { worker: Worker; ticket: Ticket; result: Promise<unknown[]> } {
   const ticket = uma.ticket();
@@ -34,5 +34,16 @@ test("two readers never see a torn or misplaced value while two writers write th
   expect(map.verify()).toEqual([]);
   for (const [key, value] of map.entries()) expect(isValueFor(key, value)).toBe(true);
   expect(uma.verify().problems).toEqual([]);
+  uma.detach();
+});
+
+test("of workers who give one key its first value at once, one has given it, and all are told which", async () => {
+  const uma = Uma.create({ bytes: 2 ** 24, workers: 8, patience: 20_000 });
+  const map = openMap(uma, stressed);
+  const crew = Array.from({ length: 4 }, () => start(uma, "claim", [0, 1500]));
+  const claims = (await Promise.all(crew.map(({ result }) => result))).map((messages) => messages.at(-1) as number[]);
+  expect(claims.flat().toSorted((a, b) => a - b)).toEqual(Array.from({ length: 1500 }, (_, key) => key));
+  expect(map.size).toBe(1500);
+  expect(map.verify()).toEqual([]);
   uma.detach();
 });

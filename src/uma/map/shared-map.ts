@@ -55,6 +55,12 @@ export interface SharedMap {
    * ERR_UMA_EMPTY.
    */
   set(key: number, value: number): void;
+  /**
+   * The value of a key, which is given this one if it has none: of all who come at once with one key, all get the value of one of them.
+   * Takes no lock where there is a value.
+   * @throws UmaError as {@link SharedMap.set} does.
+   */
+  getOrSet(key: number, value: number): number;
   /** @returns whether there was such an entry. @throws UmaError ERR_UMA_BUSY. */
   delete(key: number): boolean;
   /** The entries, bucket by bucket; what others write meanwhile may or may not be among them. Holds no section while it is paused. */
@@ -234,21 +240,36 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
     return node;
   }
 
-  function set(key: number, value: number): void {
+  function getOrSet(key: number, value: number): number {
+    checkNumber("key", keyType, key);
+    checkNumber("value", valueType, value);
+    for (;;) {
+      const known = get(key);
+      if (known !== undefined) return known;
+      // Where somebody has been faster, theirs is read; unless it is gone again.
+      if (putOrSweep(key, value, false)) return value;
+    }
+  }
+
+  /** @returns whether the value is in the map now. */
+  function put(key: number, value: number, replaces: boolean): boolean {
     checkNumber("key", keyType, key);
     checkNumber("value", valueType, value);
     const node = makeNode(key, value);
-    let old = -1;
+    let out = node;
     try {
-      old = link(key, node);
+      out = link(key, node, replaces);
     } finally {
-      if (old < 0) nodes.freeSmr(node);
+      if (out !== 0) nodes.freeSmr(out);
     }
-    if (old > 0) nodes.freeSmr(old);
+    return out !== node;
   }
 
-  /** Puts the node in the place of the one of the same key, or first in its chain. @returns the old node, 0 = there was none. */
-  function link(key: number, node: number): number {
+  /**
+   * Puts the node in the place of the one of the same key, if it replaces such a one, or first in its chain.
+   * @returns the node that is out of the map now: the old one, 0 when there was none, or this one.
+   */
+  function link(key: number, node: number, replaces: boolean): number {
     const bucket = bucketOf(key);
     lockBucket(bucket);
     try {
@@ -259,6 +280,7 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
         journal((node >>> 2) + NODE_NEXT, i32[bucket + BUCKET_HEAD]);
         add(bucket + BUCKET_NODES, 1);
       } else {
+        if (!replaces) return node;
         makeMine(old);
         journal((node >>> 2) + NODE_NEXT, i32[(old >>> 2) + NODE_NEXT]);
         journal((old >>> 2) + NODE_LINKED, 0);
@@ -371,13 +393,13 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
     return problems;
   }
 
-  function setOrSweep(key: number, value: number): void {
+  function putOrSweep(key: number, value: number, replaces: boolean): boolean {
     try {
-      set(key, value);
+      return put(key, value, replaces);
     } catch (thrown) {
       if (!(thrown instanceof UmaError) || thrown.code !== "ERR_UMA_LIMIT" || (sweep() === 0 && count.now() >= capacity)) throw thrown;
       queue.pass(nodes.zone);
-      set(key, value);
+      return put(key, value, replaces);
     }
   }
 
@@ -388,7 +410,8 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
     },
     get,
     has: (key) => get(key) !== undefined,
-    set: setOrSweep,
+    set: (key, value) => void putOrSweep(key, value, true),
+    getOrSet,
     delete: remove,
     entries,
     sweep,

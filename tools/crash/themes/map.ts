@@ -101,8 +101,10 @@ function mapsOf(a: Actor): Library.SharedMap[] {
 function common(a: Actor, map: Library.SharedMap): void {
   const key = COMMON + a.random(2);
   allowing(["ERR_UMA_LIMIT", "ERR_UMA_BUSY"], () => {
-    if (a.random(2) === 0) map.set(key, 3);
-    else map.delete(key);
+    const action = a.random(4);
+    if (action < 2) map.delete(key);
+    else if (action === 2) map.set(key, 3);
+    else if (map.getOrSet(key, 4) < 1) throw new Error(`the map has nothing under ${key}`);
   });
 }
 

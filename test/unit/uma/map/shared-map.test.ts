@@ -65,6 +65,47 @@ test.each([
   finish(uma);
 });
 
+test("a key is given a first value once, and keeps it, by whomever it was given meanwhile", () => {
+  const uma = makeUma();
+  const definition = defineMap("m", { capacity: 2 });
+  const map = openMap(uma, definition);
+  expect(map.getOrSet(7, 1)).toBe(1);
+  expect(map.getOrSet(7, 2)).toBe(1);
+  const nodes = uma.open(definition.nodes);
+  const alloc = nodes.allocSmr.bind(nodes);
+  // Just before the node is there somebody else sets the key; the second time, their entry is gone again when it is read.
+  const seen: string[] = [];
+  const free = nodes.freeSmr.bind(nodes);
+  nodes.allocSmr = () => {
+    nodes.allocSmr = alloc;
+    map.set(8, 3);
+    return alloc();
+  };
+  expect(map.getOrSet(8, 4)).toBe(3);
+  map.delete(8);
+  nodes.allocSmr = () => {
+    nodes.allocSmr = alloc;
+    map.set(8, 5);
+    nodes.freeSmr = (p) => {
+      nodes.freeSmr = free;
+      seen.push(String(map.get(8)));
+      map.delete(8);
+      free(p);
+    };
+    return alloc();
+  };
+  expect(map.getOrSet(8, 6)).toBe(6);
+  expect(seen).toEqual(["5"]);
+  expect(() => map.getOrSet(9, 1)).toThrow(coded("ERR_UMA_LIMIT"));
+  expect(map.getOrSet(8, 9)).toBe(6);
+  expect(() => map.getOrSet(8, "x" as unknown as number)).toThrow(coded("ERR_UMA_VALUE"));
+  expect(() => map.getOrSet(0.5, 1)).toThrow(coded("ERR_UMA_VALUE"));
+  expect(map.size).toBe(2);
+  expect(map.verify()).toEqual([]);
+  uma.smr.synchronize(1000);
+  finish(uma);
+});
+
 test("0 and -0 are one key", () => {
   const uma = makeUma();
   const map = openMap(uma, defineMap("zero", { capacity: 10, key: "f64" }));
