@@ -27,7 +27,7 @@ describe("a recoverer that has not opened the zone, and dies", () => {
     const crew = Campaign.crewFor(options);
     const campaign = await Campaign.create(options, crew);
     try {
-      const hits = (await campaign.count()).reduce((sum, count) => sum + count, 0);
+      const hits = (await campaign.count()).counts.reduce((sum, count) => sum + count, 0);
       let killed = 0;
       for (const share of [0.4, 0.6, 0.8]) {
         const outcome = await campaign.kill({

@@ -6,11 +6,7 @@ import { type Role, isValueFor, stressed } from "../fixtures/map-worker.ts";
 
 const MS = 700;
 
-function start(
-  uma: Uma,
-  role: Role,
-  keys: readonly [number, number],
-): { worker: Worker; ticket: Ticket; result: Promise<unknown[]> } {
+function start(uma: Uma, role: Role, keys: readonly [number, number]): { worker: Worker; ticket: Ticket; result: Promise<unknown[]> } {
   const ticket = uma.ticket();
   const worker = new Worker(new URL("../fixtures/map-worker.ts", import.meta.url), { workerData: { ticket, role, keys, ms: MS } });
   const messages: unknown[] = [];

@@ -76,6 +76,7 @@ describe("points mode", () => {
     forms["set"]?.(1, 2);
     forms["set"]?.(1, 2);
     expect([...control.counts().slice(0, 3)]).toEqual([2, 2, 0]);
+    expect([...control.lasts().slice(0, 3)]).toEqual([3, 4, 0]);
     expect(control.log()).toEqual([0, 1, 0, 1]);
     control.off();
     forms["set"]?.(1, 2);

@@ -22,6 +22,7 @@ const COMMON = {
   platform: "node",
   format: "cjs",
   target: "es2022",
+  minifyWhitespace: true,
   logLevel: "error",
 } as const;
 

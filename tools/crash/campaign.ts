@@ -11,7 +11,7 @@ import type * as Library from "../../src/index.ts";
 import { PointControl } from "../instrument/points-control.ts";
 import { Crew, type Hand } from "./crew.ts";
 import { HOOK_POINTS } from "./hooks.ts";
-import { ERRORS, Ledger, MAIL, PAUSE, PAUSED, VIOLATIONS } from "./ledger.ts";
+import { ERRORS, Ledger, MAIL, NAP, PAUSE, PAUSED, QUIET, VIOLATIONS } from "./ledger.ts";
 import type { PeerOrders } from "./peer.ts";
 import { emptyBlocks } from "./blocks.ts";
 import { type Actor, FREE_ON_DEATH, type Theme, UNCHECKED, allocFrom, allowing, freeTo, generator, isOf } from "./theme.ts";
@@ -31,6 +31,16 @@ export interface CampaignOptions {
 export interface Pass {
   readonly point: number | "any";
   readonly occurrence: number;
+  /** Or else whichever point comes after so many in all; without it none. */
+  readonly latest?: number;
+}
+
+/** What a history passes. */
+export interface Passes {
+  /** How often each point. */
+  readonly counts: Int32Array;
+  /** How many points had been passed in all at the last pass of each. */
+  readonly lasts: Int32Array;
 }
 
 export interface Kill extends Pass {
@@ -39,7 +49,7 @@ export interface Kill extends Pass {
 }
 
 export interface Outcome {
-  /** Whether the victim reached the point (histories with a live peer may take another turn). */
+  /** Whether the victim was killed at its point, or at another (histories with a live peer may take another turn). */
   readonly killed: boolean;
   readonly recovererKilled: boolean;
   /** Points at which workers were killed. */
@@ -121,12 +131,17 @@ export class Campaign {
     this.parent.uma.detach();
   }
 
-  /** Lets the peer give everything back and sleep, or go on. */
+  private tellPeer(wish: number): void {
+    const { words } = this.parent.ledger;
+    Atomics.store(words, PAUSE, wish);
+    Atomics.notify(words, PAUSE);
+  }
+
+  /** Lets the peer give everything back and sleep; or get up, and nap until the next victim is there. */
   private async quiet(wish: boolean, problems: string[]): Promise<void> {
     if (this.peer === null) return;
     const { words } = this.parent.ledger;
-    Atomics.store(words, PAUSE, wish ? 1 : 0);
-    Atomics.notify(words, PAUSE);
+    this.tellPeer(wish ? QUIET : NAP);
     const until = performance.now() + PATIENCE_MS;
     while (Atomics.load(words, PAUSED) !== (wish ? 1 : 0)) {
       if (performance.now() > until) return void problems.push("stuck: the peer does not come to rest");
@@ -141,8 +156,8 @@ export class Campaign {
     return this.options.trees.points[point]?.name ?? `hook:${HOOK_POINTS[point - this.pointCount]}`;
   }
 
-  /** Runs the history to its end and counts how often each point is passed. */
-  async count(): Promise<Int32Array> {
+  /** Runs the history to its end and counts how often each point is passed, and when last. */
+  async count(): Promise<Passes> {
     const control = this.control();
     control.count();
     await this.prepare([]);
@@ -156,7 +171,7 @@ export class Campaign {
     await this.quiet(true, problems);
     problems.push(...this.settle());
     if (problems.length > 0) throw new Error(`${this.label()}: a history without a kill ends in: ${problems.join("; ")}`);
-    return control.counts();
+    return { counts: control.counts(), lasts: control.lasts() };
   }
 
   /** Kills a victim and counts how often its recoverer, which lives, passes each point. */
@@ -239,12 +254,13 @@ export class Campaign {
 
   private async runUntilKilled(
     ticket: Library.Ticket,
-    { point, occurrence }: Pass,
+    { point, occurrence, latest = 0 }: Pass,
     reap: Library.Ticket | undefined,
     problems: string[],
   ): Promise<boolean> {
     const control = this.control();
-    control.arm(point, occurrence);
+    control.arm(point, occurrence, latest);
+    if (this.peer !== null && reap !== undefined) this.tellPeer(NAP);
     const { worker, ended, failure } = this.send(ticket, control, reap);
     const first = await Promise.race([control.whenReached(PATIENCE_MS), ended.then(() => null)]);
     if (first === null && control.reached === null) {

@@ -14,9 +14,13 @@ export const MAIL = 8;
 export const VIOLATIONS = 0;
 /** The step a history is in. */
 export const STEP = 1;
-/** The parent's wish that the peer be quiet, and the peer's answer. */
+/** The parent's wish what the peer do, and whether it is quiet. */
 export const PAUSE = 2;
 export const PAUSED = 3;
+/** Wishes: be at work; give everything back and sleep; sleep with what there is, until the next victim wakes it. */
+export const WORK = 0;
+export const QUIET = 1;
+export const NAP = 2;
 /** Peers that died of an error. */
 export const ERRORS = 4;
 const HEAD = 16;

@@ -1,10 +1,11 @@
 /**
  * The peer: a worker that lives on through a campaign and is at work on the same zones while victims die beside it, so that locks
- * are contended and a dead holder's lock has somebody waiting for it. Frees all that it holds whenever the parent wants quiet.
+ * are contended and a dead holder's lock has somebody waiting for it. Frees all that it holds whenever the parent wants quiet. While a
+ * victim's thread is being started it sleeps: it would only keep the processor from that.
  */
 import type * as Library from "../../src/index.ts";
 import { giveAll } from "./basics.ts";
-import { ERRORS, Ledger, PAUSE, PAUSED } from "./ledger.ts";
+import { ERRORS, Ledger, NAP, PAUSE, PAUSED, QUIET, STEP } from "./ledger.ts";
 import { type Actor, type Theme, type Tree, generator } from "./theme.ts";
 import { themeOf } from "./themes/index.ts";
 
@@ -14,6 +15,9 @@ export interface PeerOrders {
   readonly ledger: Int32Array;
   readonly seed: number;
 }
+
+/** A step of a victim takes less. */
+const STEP_MS = 0.2;
 
 const EXPECTED: readonly (string | undefined)[] = ["ERR_UMA_BUSY", "ERR_VMEM_BUSY", "ERR_UMA_LIMIT", "ERR_UMA_EMPTY", "ERR_UMA_TIMEOUT"];
 
@@ -35,7 +39,9 @@ export async function main(tree: Tree, _points: unknown, { theme: name, ticket, 
   };
   const step = (): void | Promise<void> => (theme.peerStep === undefined ? theme.step(actor) : theme.peerStep(actor));
   for (;;) {
-    if (Atomics.load(ledger, PAUSE) === 1) quiet(actor, theme, ledger);
+    if (Atomics.load(ledger, PAUSE) === QUIET) quiet(actor, theme, ledger);
+    sleepWhile(NAP, ledger);
+    const seen = Atomics.load(ledger, STEP);
     try {
       const waits = step();
       if (waits !== undefined) await waits;
@@ -45,6 +51,8 @@ export async function main(tree: Tree, _points: unknown, { theme: name, ticket, 
       Atomics.add(ledger, ERRORS, 1);
       throw error;
     }
+    // Step by step with the victim, or a little later: the processor is for both, and for others' victims.
+    if (Atomics.load(ledger, STEP) === seen) Atomics.wait(ledger, STEP, seen, STEP_MS);
   }
 }
 
@@ -60,6 +68,10 @@ function quiet(a: Actor, theme: Theme, ledger: Int32Array): void {
   a.uma.poll();
   Atomics.store(ledger, PAUSED, 1);
   Atomics.notify(ledger, PAUSED);
-  while (Atomics.load(ledger, PAUSE) === 1) Atomics.wait(ledger, PAUSE, 1, 1000);
+  sleepWhile(QUIET, ledger);
   Atomics.store(ledger, PAUSED, 0);
+}
+
+function sleepWhile(wish: number, ledger: Int32Array): void {
+  while (Atomics.load(ledger, PAUSE) === wish) Atomics.wait(ledger, PAUSE, wish, 1000);
 }

@@ -1,17 +1,20 @@
 /** Which kills a campaign makes: every point that a history passes, at several of its occurrences. */
-import type { Kill, Pass } from "./campaign.ts";
+import type { Kill, Pass, Passes } from "./campaign.ts";
 import { generator } from "./theme.ts";
 
 /** A late pass is this share of all: another memory or a peer may make a history shorter. */
 const LATE = 0.85;
+/** A history that should have passed its point so many passes ago, of each hundred that it makes in all, does so no more. */
+const OVERDUE_PERCENT = 3;
 
 /**
- * @param counts - how often a history passes each point.
+ * @param passes - what a history passes.
  * @param most - how many kills at the most: at first, last and random passes of each point, as evenly as that number allows.
  * @param known - points at which somebody was killed before: the others come first.
  */
-export function planKills(counts: Int32Array, seed: number, most: number, known: ReadonlySet<number> = new Set()): Kill[] {
+export function planKills({ counts, lasts }: Passes, seed: number, most: number, known: ReadonlySet<number> = new Set()): Kill[] {
   const random = generator(seed ^ 0x5eed);
+  const total = lasts.reduce((latest, last) => Math.max(latest, last), 0);
   const passed = [...counts.keys()].filter((point) => (counts[point] ?? 0) > 0);
   const perPoint = Math.max(1, Math.ceil(most / Math.max(1, passed.length)));
   const fresh: Kill[] = [];
@@ -23,14 +26,15 @@ export function planKills(counts: Int32Array, seed: number, most: number, known:
     const chosen = new Set<number>();
     for (let n = first; n < first + Math.min(perPoint, hits); n++)
       chosen.add(n === 0 ? 1 : n === 1 ? Math.ceil(hits * LATE) : 1 + random(hits));
-    for (const occurrence of chosen) (known.has(point) ? others : fresh).push({ point, occurrence });
+    const latest = (lasts[point] ?? 0) + Math.ceil((total * OVERDUE_PERCENT) / 100);
+    for (const occurrence of chosen) (known.has(point) ? others : fresh).push({ point, occurrence, ...(latest < total && { latest }) });
   }
   const sure = shuffled(thin(fresh, most), random);
   return [...sure, ...thin(shuffled(others, random), most - sure.length)];
 }
 
 /**
- * Every fourth kill has its recoverer killed as well: at the points that recoveries were seen to pass, each in turn, and at any.
+ * Every other kill has its recoverer killed as well: at the points that recoveries were seen to pass, each in turn, and at any.
  * @param counts - how often recoveries pass each point.
  */
 export function withRecoverers(kills: readonly Kill[], counts: Int32Array, seed: number): Kill[] {
@@ -42,7 +46,7 @@ export function withRecoverers(kills: readonly Kill[], counts: Int32Array, seed:
   const total = passed.reduce((sum, point) => sum + (counts[point] ?? 0), 0);
   let turn = 0;
   return kills.map((kill, n) => {
-    if (n % 4 !== 3) return kill;
+    if (n % 2 === 0) return kill;
     turn++;
     const point = passed[turn % Math.max(1, passed.length)];
     const recoverer: Pass =
@@ -68,16 +72,20 @@ export function shuffled<T>(list: readonly T[], random: (below: number) => numbe
   return mixed;
 }
 
-/** Kills as text, for the command that repeats them: `12@3` or `12@3+any@40`. */
+/** Kills as text, for the command that repeats them: `12@3`, `12@3/4000` (or at the 4000th point of all), `12@3+any@40`. */
 export function killsText(kills: readonly Kill[]): string {
-  const pass = ({ point, occurrence }: Pass): string => `${point}@${occurrence}`;
+  const pass = ({ point, occurrence, latest }: Pass): string => `${point}@${occurrence}${latest === undefined ? "" : `/${latest}`}`;
   return kills.map((kill) => pass(kill) + (kill.recoverer === undefined ? "" : `+${pass(kill.recoverer)}`)).join(",");
 }
 
 export function parseKills(text: string): Kill[] {
   const pass = (one: string): Pass => {
-    const [point, occurrence] = one.split("@");
-    return { point: point === "any" ? "any" : Number(point), occurrence: Number(occurrence) };
+    const [point, occurrence, latest] = one.split(/[@/]/);
+    return {
+      point: point === "any" ? "any" : Number(point),
+      occurrence: Number(occurrence),
+      ...(latest !== undefined && { latest: Number(latest) }),
+    };
   };
   return text.split(",").map((one) => {
     const [victim, recoverer] = one.split("+");

@@ -18,7 +18,9 @@ export interface ShiftOptions extends CampaignOptions {
 export interface ShiftTally {
   kills: number;
   recovererKills: number;
-  /** Histories that ended before their point. */
+  /** Histories that were killed at another point than theirs, because they did not come by it. */
+  elsewhere: number;
+  /** Histories that ended before anybody could be killed. */
   missed: number;
   readonly bad: string[];
   readonly reached: Set<number>;
@@ -26,8 +28,8 @@ export interface ShiftTally {
 
 const KILLS_A_MEMORY = 12;
 /** Recoveries that are watched, to know which points they pass. */
-const WATCHED_RECOVERIES = 8;
-const KILLS_A_WATCH = 8;
+const WATCHED_RECOVERIES = 5;
+const KILLS_A_WATCH = 12;
 /** Kills of a recoverer that are planned for what one watched recovery was seen to pass. */
 const SECOND_DEATHS = 8;
 const MOST_BAD = 5;
@@ -38,7 +40,14 @@ export function repetition({ theme, seed, peer }: CampaignOptions, kills: readon
 }
 
 export async function workShift(options: ShiftOptions): Promise<ShiftTally> {
-  const tally: ShiftTally = { kills: 0, recovererKills: 0, missed: 0, bad: [], reached: new Set() };
+  const tally: ShiftTally = { kills: 0, recovererKills: 0, elsewhere: 0, missed: 0, bad: [], reached: new Set() };
+  const note = (kill: Kill, { killed, recovererKilled, at }: Outcome): void => {
+    if (!killed) tally.missed++;
+    else tally.kills++;
+    if (killed && at[0] !== kill.point) tally.elsewhere++;
+    if (recovererKilled) tally.recovererKills++;
+    for (const point of at) tally.reached.add(point);
+  };
   const crew = Campaign.crewFor(options);
   let campaign = await Campaign.create(options, crew);
   try {
@@ -52,18 +61,16 @@ export async function workShift(options: ShiftOptions): Promise<ShiftTally> {
       }
       done.push(kill);
       let outcome = await campaign.kill(kill);
-      if (!outcome.killed && outcome.problems.length === 0 && options.peer !== true) {
+      note(kill, outcome);
+      const isNew = kill.point !== "any" && !tally.reached.has(kill.point) && options.known?.includes(kill.point) !== true;
+      if (outcome.problems.length === 0 && (!outcome.killed || isNew) && options.peer !== true) {
         // The history took another turn in a used memory; in a new one it is the one that was counted.
-        tally.missed++;
         await campaign.close();
         campaign = await Campaign.create(options, crew);
         done = [kill];
         outcome = await campaign.kill(kill);
+        note(kill, outcome);
       }
-      if (outcome.killed) tally.kills++;
-      else tally.missed++;
-      if (outcome.recovererKilled) tally.recovererKills++;
-      for (const point of outcome.at) tally.reached.add(point);
       if (outcome.problems.length > 0) {
         tally.bad.push(describe(campaign, options, done, outcome));
         if (tally.bad.length >= MOST_BAD) break;
@@ -84,7 +91,7 @@ export async function scoutShift(options: ShiftOptions): Promise<ReadonlySet<num
   const crew = Campaign.crewFor(options);
   const campaign = await Campaign.create(options, crew);
   try {
-    const counts = await campaign.count();
+    const { counts } = await campaign.count();
     return new Set([...counts.keys()].filter((point) => (counts[point] ?? 0) > 0));
   } finally {
     await crew.dismiss();
@@ -106,10 +113,11 @@ export async function watchShift(options: ShiftOptions): Promise<ReadonlySet<num
 
 /** A history is watched through, then some recoveries of it; then it is known where to kill whom. */
 async function planOf(campaign: Campaign, { seed, kills, known }: ShiftOptions): Promise<{ plan: Kill[]; passed: Set<number> }> {
-  const counts = await campaign.count();
+  const passes = await campaign.count();
+  const { counts } = passes;
   const reached = new Set(known);
   const passed = new Set([...counts.keys()].filter((point) => (counts[point] ?? 0) > 0));
-  const plan = planKills(counts, seed, kills, reached);
+  const plan = planKills(passes, seed, kills, reached);
   const watches = Math.min(WATCHED_RECOVERIES, Math.ceil(kills / KILLS_A_WATCH));
   const recovery = new Int32Array(counts.length);
   const seconds: Kill[] = [];

@@ -4,7 +4,7 @@
  */
 import type * as Points from "../instrument/points-runtime.js";
 import { HOOK_POINTS } from "./hooks.ts";
-import { Ledger, STEP } from "./ledger.ts";
+import { Ledger, NAP, PAUSE, STEP, WORK } from "./ledger.ts";
 import { hasRefusals, refusedStep, refusing } from "./refusals.ts";
 import { type Actor, type Tree, allowing, generator } from "./theme.ts";
 import { themeOf } from "./themes/index.ts";
@@ -35,6 +35,7 @@ export async function main(tree: Tree, points: typeof Points, orders: VictimOrde
   const theme = themeOf(name);
   const { attachPoints, $point } = points;
   attachPoints(words);
+  if (Atomics.compareExchange(ledger, PAUSE, NAP, WORK) === NAP) Atomics.notify(ledger, PAUSE);
   const point = (hook: string): void => $point(orders.points + HOOK_POINTS.indexOf(hook));
   const definitions = theme.definitions({ tree, violations: ledger, point });
   // Every other one as a browser's worker does, with a stand-in for the lock that it holds for life.

@@ -9,12 +9,16 @@ export class PointControl {
   readonly words: Int32Array;
 
   constructor(pointCount: number) {
-    this.words = new Int32Array(new SharedArrayBuffer(4 * (layout.COUNTS + pointCount)));
+    this.words = new Int32Array(new SharedArrayBuffer(4 * (layout.COUNTS + 2 * pointCount)));
   }
 
-  /** Parks the thread that makes the `occurrence`-th hit (from 1) of a point, or of any point. */
-  arm(point: number | "any", occurrence = 1): void {
+  /**
+   * Parks the thread that makes the `occurrence`-th hit (from 1) of a point, or of any point.
+   * @param latest - or at whichever point comes when there have been so many hits in all; 0: at no other.
+   */
+  arm(point: number | "any", occurrence = 1, latest = 0): void {
     this.reset();
+    this.words[layout.LATEST] = latest;
     this.words[layout.POINT] = point === "any" ? layout.ANY : point;
     this.words[layout.TO_GO] = occurrence;
     Atomics.store(this.words, layout.MODE, layout.ARMED);
@@ -67,7 +71,12 @@ export class PointControl {
 
   /** Hits of each point in count mode. */
   counts(): Int32Array {
-    return this.words.slice(layout.COUNTS);
+    return this.words.slice(layout.COUNTS, (layout.COUNTS + this.words.length) >> 1);
+  }
+
+  /** How many hits there had been in all at the last one of each point, in count mode. */
+  lasts(): Int32Array {
+    return this.words.slice((layout.COUNTS + this.words.length) >> 1);
   }
 
   /** The latest points passed, oldest first. */

@@ -6,6 +6,7 @@ export const GATE: number;
 export const HITS: number;
 export const LOGGED: number;
 export const TAG: number;
+export const LATEST: number;
 export const LOG: number;
 export const LOG_LENGTH: number;
 export const COUNTS: number;
