@@ -35,7 +35,7 @@ export { type PcpuZone, openPcpu } from "./uma/pcpu.ts";
 export { type UmaNode, type VmstatZone, umaTree, umaTreeJson, vmstatJson, vmstatZones } from "./uma/sysctl.ts";
 export type { Failure } from "./uma/outcome.ts";
 export type { ReclaimMode } from "./uma/reclaim.ts";
-export type { Leftovers, RecoveryReport } from "./uma/recovery.ts";
+export type { Leftovers, RecoveryReport } from "./uma/recovery-report.ts";
 export { type MemoryStatistics, type WorkerStatistics, type ZoneStatistics, zoneTable } from "./uma/statistics.ts";
 export type { Cells } from "./uma/typed/array.ts";
 export {

@@ -11,17 +11,17 @@ import { execFileSync, fork } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { numberOf, readOptions } from "./options.ts";
 
-const { values } = parseArgs({
+const { values } = readOptions(import.meta.filename, {
   options: {
     ops: { type: "string", default: "1e7" },
     seed: { type: "string" },
     jobs: { type: "string", default: "2" },
   },
 });
-const operations = Number(values.ops);
-const seed = values.seed === undefined ? (Date.now() % 1_000_000) * 1000 : Number(values.seed);
+const operations = numberOf("ops", values.ops, 1);
+const seed = values.seed === undefined ? (Date.now() % 1_000_000) * 1000 : numberOf("seed", values.seed);
 const WORLD = 500_000;
 const COPIES = 3;
 /** The model is emitted as it is: it has been checked with everything else. */
@@ -38,7 +38,7 @@ interface Told {
 }
 
 async function main(): Promise<void> {
-  const jobs = Number(values.jobs);
+  const jobs = numberOf("jobs", values.jobs, 1);
   const folder = mkdtempSync(join(tmpdir(), "soak-model-"));
   const tsc = join(root, "node_modules/.bin/tsc");
   const given = process.env["ZALLOC_DIST"];

@@ -4,14 +4,16 @@
  *   npm run soak:vmem                            1,200,000 operations over both forms
  *   npm run soak:vmem -- --operations 100000 --seed 7
  */
-import { parseArgs } from "node:util";
 import { drive } from "../test/fixtures/arena-driver.ts";
 import { ARENA_FORMS } from "../test/fixtures/arena-forms.ts";
 import { seedFor } from "../test/fixtures/seeds.ts";
+import { numberOf, readOptions } from "./options.ts";
 
-const { values } = parseArgs({ options: { operations: { type: "string", default: "1200000" }, seed: { type: "string" } } });
-const operations = Number(values.operations);
-const first = values.seed === undefined ? seedFor("soak:vmem") : Number(values.seed);
+const { values } = readOptions(import.meta.filename, {
+  options: { operations: { type: "string", default: "1200000" }, seed: { type: "string" } },
+});
+const operations = numberOf("operations", values.operations, 1);
+const first = values.seed === undefined ? seedFor("soak:vmem") : numberOf("seed", values.seed);
 const PER_RUN = 20_000;
 let done = 0;
 for (let seed = first; done < operations; seed++) {

@@ -6,7 +6,7 @@ import { Worker } from "node:worker_threads";
 import { MAX_MEMORY_BYTES } from "../backend/memory/buffer.ts";
 import { PAGE_BYTES, PTE_WORDS } from "../backend/memory/layout.ts";
 import { createMalloc } from "../uma/malloc/malloc.ts";
-import type { RecoveryReport } from "../uma/recovery.ts";
+import type { RecoveryReport } from "../uma/recovery-report.ts";
 import type { MemoryStatistics } from "../uma/statistics.ts";
 import { Uma } from "../uma/uma.ts";
 import type { Verdict } from "../uma/verify.ts";

@@ -3,8 +3,10 @@ import { SB_DEAD_LINE } from "../backend/memory/layout.ts";
 import { createCensus } from "./census.ts";
 import { createClosing, type Closing } from "./closing.ts";
 import type { Core } from "./core.ts";
+import { createHandles } from "./handles.ts";
 import { createLimbo } from "./limbo.ts";
 import { createLimits } from "./limits.ts";
+import { type Orphans, createOrphans } from "./orphans.ts";
 import { createRecords } from "./records.ts";
 import { createQuantumCaches } from "./quantum-caches.ts";
 import { createReclaim } from "./reclaim.ts";
@@ -38,7 +40,9 @@ export function compose(core: Core): Parts {
   const registry = createRegistry(core, records, factory);
   const closing: Closing = createClosing(core, records, registry, core.floor.cells.base + SB_DEAD_LINE);
   const census = createCensus(core.floor, records, registry);
-  const recovery: Recovery = createRecovery(core, records, registry, closing);
+  const handles = createHandles(core);
+  const orphans: Orphans = createOrphans(core, records, registry, closing, handles);
+  const recovery: Recovery = createRecovery(core, records, registry, closing, handles, orphans);
   // Zones stand on arenas, and the quantum caches of arenas on zones: arenas are there first, and get their caches here.
   core.arenas.hooks.quantumCache = createQuantumCaches(core, registry);
   core.arenas.hooks.finishFrames = () => recovery.finishOwnFrames();
@@ -55,6 +59,7 @@ export function compose(core: Core): Parts {
     registry,
     closing,
     census,
+    orphans,
     recovery,
     statistics,
     limits,

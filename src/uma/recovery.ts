@@ -7,10 +7,8 @@
  *  1. *Journal and lock*: what the dead worker had not committed is undone, its lock let go.
  *  2. *Buckets*: those its cache lines name go to the depots; the marks of what lies in them are cleared (the bucket beats the mark).
  *  3. *Intents*: slabs half built or half dismantled are completed or put back, pages and buckets on their way go home.
- *  4. *Marks*: an item that is still marked with its name was outstanding. By the zone's policy it is kept and reported (ORPHAN,
- *     to be freed by whoever has it), or freed through dtor. An item that was BUSY was half built or half destroyed: it never sees
- *     dtor or fini again, but is zeroed and initialised anew. Where that takes hooks that this thread has not got, the item is left
- *     as ORPHAN and the workers that have the zone open are called.
+ *  4. *Marks*: an item that is still marked with its name was outstanding, or half built, or half destroyed. What becomes of it is in
+ *     orphans.ts.
  *  5. *Blocks* straight from the heap, *mapped areas*, and what it had in arenas, are reported and become nobody's; an area half
  *     built or half taken apart goes; an arena that it was taking apart is taken apart.
  *  6. *Openings* end (the last one of a dying zone takes it apart; those who still have it open are called again); the workers it had
@@ -31,22 +29,13 @@ import {
   INTENT_SPAN,
   INTENT_WORDS,
   INTENT_ZONE,
-  KEG_ARENA,
   KEG_FLAGS,
-  KEG_HOOKS,
-  KEG_LOCK,
-  KEG_MOST_ZONES,
   KEG_SHIFT,
-  KEG_SIZE,
-  KEG_TAG,
-  KEG_ZONES,
-  LINE_REASONS,
   MARK_BUSY,
   MARK_FREE,
   MARK_ORPHAN,
   NO_BUCKET,
   REASON_DYING,
-  REASON_ORPHANS,
   SLOT_INTENTS,
   SLOT_INTENT_DEPTH,
   SLOT_RECOVERY_AT,
@@ -59,58 +48,22 @@ import {
   TAG_SIZE,
   TAG_START,
   ZONE_CLOSER,
-  ZONE_FLAGS,
-  ZONE_ID,
   ZONE_KEG,
-  ZONE_ORPHANS,
   ZONE_STATE,
   ZONE_STATE_DYING,
 } from "../backend/memory/layout.ts";
-import type { ArenaLeftover } from "../backend/vmem/arenas.ts";
-import { generationOf, slotOf } from "../backend/memory/names.ts";
+import { slotOf } from "../backend/memory/names.ts";
 import { BUCKET_WORDS_OF_LINE } from "./census.ts";
 import type { Closing } from "./closing.ts";
 import { type Core, finishUnfinished } from "./core.ts";
-import { FLAG_FREE_ON_DEATH, FLAG_SMR, FLAG_NOTOUCH, FLAG_UNCHECKED } from "./definition.ts";
-import { HOOK_INIT } from "./hooks.ts";
-import type { KegHandle } from "./keg.ts";
+import { FLAG_UNCHECKED } from "./definition.ts";
+import type { Handles } from "./handles.ts";
 import { createMarkScan } from "./marks.ts";
+import type { Orphans } from "./orphans.ts";
 import { BUSY, OK, type Outcome } from "./outcome.ts";
 import type { Records } from "./records.ts";
+import { type RecoveryReport, emptyReport } from "./recovery-report.ts";
 import type { Registry } from "./registry.ts";
-import type { AreaLeftover } from "./vmalloc/areas.ts";
-import type { Zone } from "./zone.ts";
-
-/** What a dead worker left of one zone. */
-export interface Leftovers {
-  readonly zone: string;
-  /** Items kept: outstanding, now without a live owner. The addresses of the first of them. */
-  kept: number;
-  readonly items: number[];
-  /** Items freed through dtor. */
-  freed: number;
-  /** Half-built or half-destroyed items that were initialised anew. */
-  remade: number;
-  /** Items left for a worker that has the zone open. */
-  orphaned: number;
-}
-
-/** The end of a worker. */
-export interface RecoveryReport {
-  readonly slot: number;
-  readonly generation: number;
-  /** False when a lock was out of reach: call again. */
-  done: boolean;
-  readonly zones: Leftovers[];
-  /** Blocks straight from the arena: byte address and bytes. */
-  readonly blocks: { readonly address: number; readonly bytes: number }[];
-  /** Areas that it had mapped: kept, and nobody's now. */
-  readonly areas: AreaLeftover[];
-  /** What it had allocated in arenas: kept, and nobody's now. */
-  readonly arenas: ArenaLeftover[];
-  /** Workers that this one had started: dead, too. */
-  readonly children: RecoveryReport[];
-}
 
 export interface Recovery {
   /**
@@ -125,28 +78,28 @@ export interface Recovery {
   outOfTime(): boolean;
   /** Deals with what this worker still owns when it leaves in order; repeatable while the report is not done. */
   leave(): RecoveryReport;
-  /** Finishes the orphans of a zone that this thread has open. */
-  finishOrphans(z: Zone): void;
   /** Completes intent frames that this worker had to leave. */
   finishOwnFrames(): void;
 }
 
-/** Addresses that a report lists for each zone. */
-const LISTED_ITEMS = 1000;
 /** The scan of marks looks at the clock once in so many bytes of heap: a few tens of microseconds. */
 const SCAN_SLICE_BYTES = 2 ** 20;
 
-export function createRecovery(core: Core, records: Records, registry: Registry, closing: Closing): Recovery {
-  const { floor, caches, gates, kegs, slabs, items, heap, arenas, views } = core;
+export function createRecovery(
+  core: Core,
+  records: Records,
+  registry: Registry,
+  closing: Closing,
+  handles: Handles,
+  orphans: Orphans,
+): Recovery {
+  const { floor, caches, gates, kegs, slabs, heap, arenas } = core;
   const { i32, u8, f64 } = floor.cells;
-  const { slots, locks, intents, handing, patienceMs, me, slot: mySlot } = floor;
+  const { slots, locks, handing, patienceMs, me, slot: mySlot } = floor;
   const { set, commit } = floor.journal;
   const { heapStart, heapEnd } = floor.geometry;
+  const { kegHandle, zoneHandle } = handles;
   const scan = createMarkScan(floor, slabs);
-
-  function emptyReport(name: number): RecoveryReport {
-    return { slot: slotOf(name), generation: generationOf(name), done: false, zones: [], blocks: [], areas: [], arenas: [], children: [] };
-  }
 
   /** Reports of recoveries that were cut short, and names of those that are under way: a hook may ask for the same one. */
   const begun = new Map<number, RecoveryReport>();
@@ -221,7 +174,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       slots.unclaim(name, me);
       return "told";
     }
-    callForOrphans();
+    orphans.callAll();
     // Its section has ended with it.
     Atomics.store(i32, at + SLOT_SMR, 0);
     i32[at + SLOT_RECOVERY_PHASE] = 0;
@@ -231,16 +184,6 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     for (let id = registry.highest(); id > 0; id--) if (registry.recordOf(id) !== 0) core.queue.wakeAll(registry.recordOf(id));
     slots.retire(name);
     return "told";
-  }
-
-  /** Calls the workers that have a zone open in which items were left for one of them. */
-  function callForOrphans(): void {
-    for (let id = registry.highest(); id > 0; id--) {
-      const zone = registry.recordOf(id);
-      if (zone === 0 || Atomics.load(i32, zone + ZONE_ORPHANS) === 0) continue;
-      closing.call(zone, REASON_ORPHANS);
-      if (registry.isOpenBy(floor.slotWord, id)) Atomics.or(i32, records.lineOf(floor.slotWord, id) + LINE_REASONS, REASON_ORPHANS);
-    }
   }
 
   function sweepLines(at: number, deadSlot: number): Outcome {
@@ -289,7 +232,7 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       } else if (i32[frame + INTENT_KIND] === INTENT_BUCKET) {
         const zone = i32[frame + INTENT_ZONE];
         if (gates.finish(frame, zone === 0 ? null : zoneHandle(zone), at !== floor.slotWord) !== OK) return BUSY;
-      } else if (kegs.finishFrame(frame, handleOf(i32[frame + INTENT_KEG]), false) !== OK) {
+      } else if (kegs.finishFrame(frame, kegHandle(i32[frame + INTENT_KEG]), false) !== OK) {
         return BUSY;
       }
       i32[frame + INTENT_KIND] = INTENT_NONE;
@@ -311,41 +254,20 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     }
   }
 
-  /** A zone of the keg's as this thread has it open, or null. */
-  function handleOf(keg: number): KegHandle | null {
-    if (keg === 0) return null;
-    for (let n = 0; n < KEG_MOST_ZONES; n++) {
-      const zone = i32[keg + KEG_ZONES + n];
-      const z = zone === 0 ? null : zoneHandle(zone);
-      if (z !== null && z.tag === i32[keg + KEG_TAG]) return z;
-    }
-    // Or as this thread had it open: what it is taking apart has its hooks and its pages' supplier.
-    for (const { zone, handle } of core.closings) {
-      if (handle !== null && i32[zone + ZONE_KEG] === keg && handle.tag === i32[keg + KEG_TAG]) return handle;
-    }
-    return null;
-  }
-
-  /** The zone as this thread has it open, or null. */
-  function zoneHandle(zone: number): Zone | null {
-    const z = core.open[i32[zone + ZONE_ID]];
-    return z !== undefined && !z.closed && z.zone === zone ? z : null;
-  }
-
   function sweepMarks(at: number, name: number, report: RecoveryReport): Outcome {
     const deadSlot = slotOf(name);
     const scanner = i32[at + SLOT_RECOVERY_PHASE];
     // One that died while it was leaving has gone past what it could not finish: that is BUSY in its own name.
     let from = scanner === 0 || scanner === name ? heapStart : i32[at + SLOT_RECOVERY_AT] >>> 0;
     // Whoever scanned before may have died between leaving an orphan and saying so.
-    if (scanner !== 0 && scanner !== me) suspectOrphans();
+    if (scanner !== 0 && scanner !== me) orphans.suspectAll();
     i32[at + SLOT_RECOVERY_AT] = from;
     i32[at + SLOT_RECOVERY_PHASE] = me;
     while (from < heapEnd) {
       const to = Math.min(from + SCAN_SLICE_BYTES, heapEnd);
       while (scan.next(deadSlot, from, to, 0)) {
         const { item, mark, value, keg } = scan.found;
-        dispose(item, mark, value, keg, report);
+        orphans.dispose(item, mark, value, keg, report);
         from = item + 1;
         i32[at + SLOT_RECOVERY_AT] = from;
       }
@@ -358,143 +280,6 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
       }
     }
     return OK;
-  }
-
-  /** Has all zones looked through for orphans by those who have them open. */
-  function suspectOrphans(): void {
-    for (let id = registry.highest(); id > 0; id--) {
-      const zone = registry.recordOf(id);
-      if (zone !== 0) Atomics.store(i32, zone + ZONE_ORPHANS, 1);
-    }
-  }
-
-  /** Deals with one item that nobody owns any more, by its zone's policy. */
-  function dispose(item: number, mark: number, value: number, keg: number, report: RecoveryReport | null): void {
-    const zone = items.zoneOf(keg, mark);
-    const handle = zoneHandle(zone);
-    const stands = i32[keg + KEG_ARENA] !== 0;
-    const left = report === null || stands ? null : leftoversOf(report, items.nameIn(zone));
-    const mine = mySlot | MARK_BUSY;
-    if ((value & MARK_BUSY) !== 0) {
-      if (!canRemake(keg) || mayBeRead(zone)) return orphan(zone, mark, value, left);
-      if (Atomics.compareExchange(u8, mark, value, mine) !== value) return;
-      if (remakeOrLeave(item, mark, keg, zone) && left !== null) left.remade++;
-      return;
-    }
-    if ((i32[zone + ZONE_FLAGS] & FLAG_FREE_ON_DEATH) === 0) {
-      if (Atomics.compareExchange(u8, mark, value, MARK_ORPHAN) !== value) return;
-      // It stands for a piece of an arena.
-      if (stands && report !== null) {
-        const piece = core.runs.pieceOf(keg, item);
-        if (piece !== null) report.arenas.push(piece);
-      }
-      if (left === null) return;
-      left.kept++;
-      if (left.items.length < LISTED_ITEMS) left.items.push(item);
-      return;
-    }
-    if (handle === null) return orphan(zone, mark, value, left);
-    if (Atomics.compareExchange(u8, mark, value, mine) !== value) return;
-    const { dtor } = handle.definition;
-    try {
-      dtor?.(item, undefined, views);
-    } catch {
-      // The worker it belonged to is gone, and so is whoever could be told; the item is freed either way.
-    }
-    release(handle, item);
-    if (left !== null) left.freed++;
-  }
-
-  /** Of a BUSY item: in an SMR zone it may be one that was freed and waits for readers (limbo.ts). */
-  function mayBeRead(zone: number): boolean {
-    return (i32[zone + ZONE_FLAGS] & FLAG_SMR) !== 0 && !core.smr.poll(core.smr.advance());
-  }
-
-  function orphan(zone: number, mark: number, value: number, left: Leftovers | null): void {
-    const orphaned = MARK_ORPHAN | (value & MARK_BUSY);
-    if (value !== orphaned) {
-      if (Atomics.compareExchange(u8, mark, value, orphaned) !== value) return;
-      if (left !== null) left.orphaned++;
-    }
-    // Also when it was one: whoever has the hooks and comes later is to be told.
-    Atomics.store(i32, zone + ZONE_ORPHANS, 1);
-  }
-
-  /**
-   * Makes a BUSY orphan this worker's. Under the keg's lock, and only if its slab is the keg's: a recoverer that gives a half-built
-   * slab back to its keg marks what is in it first, and until it has linked the slab all of it may still be taken apart.
-   * @returns false also when the lock was out of reach: then this worker is called again.
-   */
-  function claimOrphan(z: Zone, item: number, mark: number): boolean {
-    if (!locks.acquire(z.keg + KEG_LOCK, patienceMs)) {
-      Atomics.store(i32, z.zone + ZONE_ORPHANS, 1);
-      Atomics.or(i32, z.line + LINE_REASONS, REASON_ORPHANS);
-      return false;
-    }
-    try {
-      if (!slabs.holds(z.keg, z.tag, item) || slabs.markOf(item, z.shift) !== mark) return false;
-      const orphaned = MARK_ORPHAN | MARK_BUSY;
-      return Atomics.compareExchange(u8, mark, orphaned, mySlot | MARK_BUSY) === orphaned;
-    } finally {
-      locks.release();
-    }
-  }
-
-  /** Whether this thread has what it takes to make an item of the keg's anew. */
-  function canRemake(keg: number): boolean {
-    return (i32[keg + KEG_HOOKS] & HOOK_INIT) === 0 || (handleOf(keg)?.init ?? null) !== null;
-  }
-
-  /** Makes an item that is BUSY in this worker's name anew, or leaves it as an orphan. */
-  function remakeOrLeave(item: number, mark: number, keg: number, zone: number): boolean {
-    if (remake(item, keg, zone, handleOf(keg))) return true;
-    Atomics.store(u8, mark, MARK_ORPHAN | MARK_BUSY);
-    Atomics.store(i32, zone + ZONE_ORPHANS, 1);
-    return false;
-  }
-
-  /**
-   * Zeroes and initialises an item that is BUSY in this worker's name, and frees it into its slab: what a zoneInit would have
-   * to make of it, it is not. @returns false when init refuses, or the lock was out of reach.
-   */
-  function remake(item: number, keg: number, zone: number, handle: KegHandle | null): boolean {
-    if ((i32[keg + KEG_FLAGS] & FLAG_NOTOUCH) === 0) u8.fill(0, item, item + i32[keg + KEG_SIZE]);
-    if (handle !== null && handle.init !== null && !initAnew(handle, item)) return false;
-    const open = zoneHandle(zone);
-    if (open !== null && open.gate === null) {
-      release(open, item);
-      return true;
-    }
-    const lone = { zone, keg, shift: i32[keg + KEG_SHIFT], checks: true, tag: i32[keg + KEG_TAG] };
-    return caches.putBack(lone, item) === OK;
-  }
-
-  function initAnew(handle: KegHandle, item: number): boolean {
-    handle.hide();
-    handle.inHook++;
-    intents.hooks++;
-    try {
-      return handle.init?.(item, views) !== false;
-    } catch {
-      return false;
-    } finally {
-      handle.inHook--;
-      intents.hooks--;
-      handle.show();
-    }
-  }
-
-  function release(handle: Zone, item: number): void {
-    if (!handle.settle(item)) core.unfinished.push({ zone: handle, item });
-  }
-
-  function leftoversOf(report: RecoveryReport, zone: string): Leftovers {
-    let left = report.zones.find((z) => z.zone === zone);
-    if (left === undefined) {
-      left = { zone, kept: 0, items: [], freed: 0, remade: 0, orphaned: 0 };
-      report.zones.push(left);
-    }
-    return left;
   }
 
   /** Blocks straight from the arena: the owner's name is replaced, a few a transaction. */
@@ -515,17 +300,11 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
 
   /** Mapped areas: those half built or half taken apart go, the others are kept. */
   function sweepAreas(name: number, report: RecoveryReport): Outcome {
-    const left = core.areas.recover(name);
-    if (left === null) return BUSY;
-    report.areas.push(...left);
-    return OK;
+    return core.areas.recover(name, report.areas) ? OK : BUSY;
   }
 
   function sweepArenas(name: number, report: RecoveryReport): Outcome {
-    const left = arenas.recover(name);
-    if (left === null) return BUSY;
-    report.arenas.push(...left);
-    return OK;
+    return arenas.recover(name, report.arenas) ? OK : BUSY;
   }
 
   function endOpenings(at: number, name: number): Outcome {
@@ -595,34 +374,9 @@ export function createRecovery(core: Core, records: Records, registry: Registry,
     finishUnfinished(core);
     report.done =
       sweepBlocks(me, report) === OK && sweepAreas(me, report) === OK && sweepArenas(me, report) === OK && core.unfinished.length === 0;
-    callForOrphans();
+    orphans.callAll();
     return report;
   }
 
-  function finishOrphans(z: Zone): void {
-    // Not 0 before all is done: if this worker dies on the way, others are called; and what is left meanwhile makes it 1 again.
-    const seen = Atomics.load(i32, z.zone + ZONE_ORPHANS);
-    if (seen === 0) return;
-    // Negated: the name of slot 1's first tenant is 1.
-    if (seen !== ~me) Atomics.compareExchange(i32, z.zone + ZONE_ORPHANS, seen, ~me);
-    const wanted = (i32[z.zone + ZONE_FLAGS] & FLAG_FREE_ON_DEATH) !== 0;
-    let from = heapStart;
-    while (scan.next(MARK_ORPHAN, from, heapEnd, z.keg)) {
-      const { item, mark, value, keg } = scan.found;
-      const isOurs = items.zoneOf(keg, mark) === z.zone;
-      from = item + 1;
-      if (!isOurs) continue;
-      if ((value & MARK_BUSY) === 0) {
-        if (wanted) dispose(item, mark, value, keg, null);
-      } else if (!canRemake(keg)) orphan(z.zone, mark, value, null);
-      else if (mayBeRead(z.zone)) {
-        orphan(z.zone, mark, value, null);
-        // Looked for again at the next slow path.
-        Atomics.or(i32, z.line + LINE_REASONS, REASON_ORPHANS);
-      } else if (claimOrphan(z, item, mark)) remakeOrLeave(item, mark, keg, z.zone);
-    }
-    Atomics.compareExchange(i32, z.zone + ZONE_ORPHANS, ~me, 0);
-  }
-
-  return { run, outOfTime: () => late, leave, finishOrphans, finishOwnFrames };
+  return { run, outOfTime: () => late, leave, finishOwnFrames };
 }

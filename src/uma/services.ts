@@ -28,6 +28,7 @@ import { FLAG_CACHE } from "./definition.ts";
 import { createMarkScan } from "./marks.ts";
 import { EMPTY, OK, REFUSED } from "./outcome.ts";
 import type { Reclaim } from "./reclaim.ts";
+import type { Orphans } from "./orphans.ts";
 import type { Recovery } from "./recovery.ts";
 import type { Reserves } from "./reserves.ts";
 import type { Setters } from "./setters.ts";
@@ -40,6 +41,7 @@ const LISTED_ITEMS = 1000;
 export interface ServiceParts {
   readonly census: Census;
   readonly closing: Closing;
+  readonly orphans: Orphans;
   readonly recovery: Recovery;
   readonly statistics: Statistics;
   readonly limits: Limits;
@@ -79,7 +81,7 @@ export function createServices(core: Core, parts: ServiceParts): Services {
         left &= ~(REASON_RECLAIM | REASON_TRIM);
       }
       if (reasons !== 0) core.queue.pass(z.zone);
-      if ((reasons & REASON_ORPHANS) !== 0) parts.recovery.finishOrphans(z);
+      if ((reasons & REASON_ORPHANS) !== 0) parts.orphans.finish(z);
       left &= ~REASON_ORPHANS;
       // The caller may have slept, and its zone be gone and this one have got its id and line. If a lock is out of reach the call stands.
       const isDying = (reasons & REASON_DYING) !== 0 && i32[z.zone + ZONE_STATE] === ZONE_STATE_DYING;

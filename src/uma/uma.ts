@@ -22,7 +22,7 @@ import type { ReclaimMode } from "./reclaim.ts";
 import { refuseDeno } from "./hosts/deno.ts";
 import { type ExitingWorker, exitOf } from "./hosts/node.ts";
 import { findLocks, holdForLife, type LocksLike, lockNameOf, untilReleased, type Watched } from "./hosts/web.ts";
-import type { RecoveryReport } from "./recovery.ts";
+import type { RecoveryReport } from "./recovery-report.ts";
 import type { Smr } from "./smr.ts";
 import { type MemoryStatistics, zoneTable } from "./statistics.ts";
 import type { OutstandingItem, SiteReport, SiteZone } from "./sites.ts";

@@ -33,7 +33,7 @@ describe("a recoverer that has not opened the zone, and dies", () => {
         const outcome = await campaign.kill({
           point: "any",
           occurrence: Math.floor(hits * share),
-          recoverer: { point: numberOf("uma/recovery.js:createRecovery.orphan#3"), occurrence: 1 },
+          recoverer: { point: numberOf("uma/orphans.js:createOrphans.orphan#3"), occurrence: 1 },
         });
         if (outcome.recovererKilled) killed++;
         expect(outcome.problems).toEqual([]);

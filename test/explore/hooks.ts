@@ -94,7 +94,7 @@ const grows: Work = function* (a) {
 };
 
 const seesToOrphans: Work = function* (a) {
-  yield* call(a.recovery.finishOrphans(a.zones[0]!));
+  yield* call(a.orphans.finish(a.zones[0]!));
 };
 
 /** At the end: free items are BORN, items in living hands MADE; what is called is called as often as it should be. */

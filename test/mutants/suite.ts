@@ -125,7 +125,7 @@ export const quick: readonly Mutant[] = [
   },
   {
     name: "an orphan is claimed before its slab is the keg's",
-    file: "src/uma/recovery.ts",
+    file: "src/uma/orphans.ts",
     find: "if (!slabs.holds(z.keg, z.tag, item) || slabs.markOf(item, z.shift) !== mark)",
     replace: "if (slabs.markOf(item, z.shift) !== mark)",
     expectCaughtBy: orphans.name,
@@ -147,7 +147,7 @@ export const quick: readonly Mutant[] = [
   },
   {
     name: "a half-built item is run through dtor",
-    file: "src/uma/recovery.ts",
+    file: "src/uma/orphans.ts",
     find: "if ((value & MARK_BUSY) !== 0) {",
     replace: "if (false) {",
     expectCaughtBy: freeing.name,

@@ -174,8 +174,8 @@ export class Campaign {
     return { counts: control.counts(), lasts: control.lasts() };
   }
 
-  /** Kills a victim and counts how often its recoverer, which lives, passes each point. */
-  async countRecovery(kill: Pass): Promise<Int32Array> {
+  /** Kills a victim and counts how often its recoverer, which lives, passes each point, and when last. */
+  async countRecovery(kill: Pass): Promise<Passes> {
     const problems: string[] = [];
     await this.prepare(problems);
     const ticket = await this.ticket();
@@ -187,7 +187,7 @@ export class Campaign {
     await this.recover([ticket, second], problems);
     await this.quiet(true, problems);
     this.settle();
-    return control.counts();
+    return { counts: control.counts(), lasts: control.lasts() };
   }
 
   private label(): string {

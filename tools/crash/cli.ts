@@ -20,8 +20,8 @@
  */
 import { fork } from "node:child_process";
 import { rmSync } from "node:fs";
-import { parseArgs } from "node:util";
 import type { CampaignOptions } from "./campaign.ts";
+import { numberOf, readOptions } from "../options.ts";
 import { parseKills } from "./plan.ts";
 import { type ShiftTally, repeat, scoutShift, watchShift, workShift } from "./shift.ts";
 import { THEMES, themeOf } from "./themes/index.ts";
@@ -53,7 +53,7 @@ const KILLS_A_HISTORY = 180;
 /** Histories that end before their point are not counted: that many more are planned. */
 const SPARE = 1.03;
 /** Of each kill of a victim so many kills follow: itself, and its recoverer's every other time, if that comes by its point. */
-const KILLS_A_VICTIM = 1.46;
+const KILLS_A_VICTIM = 1.38;
 /** Histories that are looked at for each that is taken. */
 const SCOUTS = 2;
 const TELL_MS = 60_000;
@@ -96,7 +96,7 @@ function jobsOf(themes: readonly string[], first: number, kills: number, peer: b
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const { values } = readOptions(import.meta.filename, {
     options: {
       kills: { type: "string", default: "10200" },
       seed: { type: "string", default: "1" },
@@ -110,8 +110,9 @@ async function main(): Promise<void> {
       unreached: { type: "boolean", default: false },
     },
   });
-  const kills = Number(values.kills);
-  const seed = Number(values.seed);
+  const kills = numberOf("kills", values.kills, 1);
+  const seed = numberOf("seed", values.seed);
+  const processes = numberOf("processes", values.processes, 1);
   const themes = values.theme ?? THEMES.map((theme) => theme.name);
   for (const theme of themes) themeOf(theme);
   const name = `crash-${process.pid}`;
@@ -123,23 +124,25 @@ async function main(): Promise<void> {
     return;
   }
   if (values.repeat !== undefined) {
-    process.exit(await repeatTimes({ trees, theme: themes[0] as string, seed, peer: values.peer }, values.repeat, Number(values.times)));
+    process.exit(
+      await repeatTimes({ trees, theme: themes[0] as string, seed, peer: values.peer }, values.repeat, numberOf("times", values.times, 1)),
+    );
   }
-  const watched = values.watch === undefined ? 0 : Number(values.watch);
+  const watched = values.watch === undefined ? 0 : numberOf("watch", values.watch, 1);
   const jobs = jobsOf(themes, seed, watched === 0 ? kills : watched * KILLS_A_HISTORY, values.peer).map((job) =>
     watched === 0 ? job : { ...job, watch: true },
   );
   console.log(
     `crash: ${trees.points.length} points; ${jobs.length} histories of ${themes.join(", ")} (seeds from ${seed} on); ` +
-      `${watched === 0 ? `about ${kills} kills` : "watched"}, ${values.processes} processes, Node ${process.version}`,
+      `${watched === 0 ? `about ${kills} kills` : "watched"}, ${processes} processes, Node ${process.version}`,
   );
   const started = performance.now();
   const isFull = kills >= FULL_KILLS && values.theme === undefined && watched === 0;
-  const scouts = isFull ? await distribute(scoutsOf(themes, seed, jobs.length), trees, Number(values.processes), started) : [];
+  const scouts = isFull ? await distribute(scoutsOf(themes, seed, jobs.length), trees, processes, started) : [];
   const chosen = isFull ? chooseFrom(scouts, jobs) : jobs;
   const tallies = [
     ...scouts.filter(({ bad }) => bad.length > 0).map((scout) => ({ ...scout, reached: [] })),
-    ...(await distribute(chosen, trees, Number(values.processes), started)),
+    ...(await distribute(chosen, trees, processes, started)),
   ];
   process.exit(tell(trees, tallies, values.unreached || watched > 0 || isFull, Math.round((performance.now() - started) / 1000)));
 }

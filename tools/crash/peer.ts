@@ -16,8 +16,8 @@ export interface PeerOrders {
   readonly seed: number;
 }
 
-/** A step of a victim takes less. */
-const STEP_MS = 0.2;
+/** About two steps of a victim's. */
+const STEP_MS = 0.5;
 
 const EXPECTED: readonly (string | undefined)[] = ["ERR_UMA_BUSY", "ERR_VMEM_BUSY", "ERR_UMA_LIMIT", "ERR_UMA_EMPTY", "ERR_UMA_TIMEOUT"];
 

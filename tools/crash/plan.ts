@@ -34,26 +34,34 @@ export function planKills({ counts, lasts }: Passes, seed: number, most: number,
 }
 
 /**
- * Every other kill has its recoverer killed as well: at the points that recoveries were seen to pass, each in turn, and at any.
- * @param counts - how often recoveries pass each point.
+ * Every other kill has its recoverer killed as well: at the points that recoveries were seen to pass, each in turn, and at any. A recovery
+ * that has gone on for longer than those that passed the point dies at whichever is next.
+ * @param recoveries - what they pass.
  */
-export function withRecoverers(kills: readonly Kill[], counts: Int32Array, seed: number): Kill[] {
+export function withRecoverers(kills: readonly Kill[], recoveries: readonly Passes[], seed: number): Kill[] {
   const random = generator(seed ^ 0xdead);
-  const passed = shuffled(
-    [...counts.keys()].filter((point) => (counts[point] ?? 0) > 0),
-    random,
-  );
-  const total = passed.reduce((sum, point) => sum + (counts[point] ?? 0), 0);
+  /** Of each point: how often it is passed at the most, and at how many hits in all it had its last. */
+  const passed = new Map<number, { count: number; last: number }>();
+  for (const { counts, lasts } of recoveries) {
+    for (const [point, count] of counts.entries()) {
+      if (count === 0) continue;
+      const known = passed.get(point) ?? { count: 0, last: 0 };
+      passed.set(point, { count: Math.max(known.count, count), last: Math.max(known.last, lasts[point] ?? 0) });
+    }
+  }
+  const points = shuffled([...passed.keys()], random);
+  const lengths = recoveries.map(({ lasts }) => lasts.reduce((latest, last) => Math.max(latest, last), 0));
   let turn = 0;
   return kills.map((kill, n) => {
     if (n % 2 === 0) return kill;
     turn++;
-    const point = passed[turn % Math.max(1, passed.length)];
-    const recoverer: Pass =
-      point === undefined || turn % 3 === 0
-        ? { point: "any", occurrence: 1 + random(Math.max(40, total)) }
-        : { point, occurrence: 1 + random(Math.min(3, counts[point] ?? 1)) };
-    return { ...kill, recoverer };
+    const point = points[turn % Math.max(1, points.length)];
+    const known = point === undefined ? undefined : passed.get(point);
+    if (point === undefined || known === undefined || turn % 3 === 0) {
+      const length = lengths[random(lengths.length)] ?? 40;
+      return { ...kill, recoverer: { point: "any", occurrence: 1 + random(Math.max(10, length)) } };
+    }
+    return { ...kill, recoverer: { point, occurrence: 1 + random(Math.min(3, known.count)), latest: known.last + 1 } };
   });
 }
 

@@ -4,7 +4,7 @@
  * A memory serves for a few kills, so that victims also meet pools, lists and caches that others have used; a new one
  * comes often enough that a failing kill can be repeated by what went before it in its memory, which is printed.
  */
-import { Campaign, type CampaignOptions, type Kill, type Outcome } from "./campaign.ts";
+import { Campaign, type CampaignOptions, type Kill, type Outcome, type Passes } from "./campaign.ts";
 import { killsText, planKills, thin, withRecoverers } from "./plan.ts";
 
 export interface ShiftOptions extends CampaignOptions {
@@ -26,7 +26,7 @@ export interface ShiftTally {
   readonly reached: Set<number>;
 }
 
-const KILLS_A_MEMORY = 12;
+const KILLS_A_MEMORY = 16;
 /** Recoveries that are watched, to know which points they pass. */
 const WATCHED_RECOVERIES = 5;
 const KILLS_A_WATCH = 12;
@@ -119,13 +119,13 @@ async function planOf(campaign: Campaign, { seed, kills, known }: ShiftOptions):
   const passed = new Set([...counts.keys()].filter((point) => (counts[point] ?? 0) > 0));
   const plan = planKills(passes, seed, kills, reached);
   const watches = Math.min(WATCHED_RECOVERIES, Math.ceil(kills / KILLS_A_WATCH));
-  const recovery = new Int32Array(counts.length);
+  const recoveries: Passes[] = [];
   const seconds: Kill[] = [];
   for (const kill of thin(plan, watches)) {
     const watched = await campaign.countRecovery(kill);
+    recoveries.push(watched);
     const fresh: number[] = [];
-    for (const [point, count] of watched.entries()) {
-      recovery[point] = Math.max(recovery[point] ?? 0, count);
+    for (const [point, count] of watched.counts.entries()) {
       if (count > 0) passed.add(point);
       if (count > 0 && !reached.has(point)) fresh.push(point);
     }
@@ -135,7 +135,7 @@ async function planOf(campaign: Campaign, { seed, kills, known }: ShiftOptions):
     }
   }
   // What was not killed at before stands first in the plan.
-  return { plan: [...seconds, ...withRecoverers(plan.slice(0, Math.max(0, kills - seconds.length)), recovery, seed)], passed };
+  return { plan: [...seconds, ...withRecoverers(plan.slice(0, Math.max(0, kills - seconds.length)), recoveries, seed)], passed };
 }
 
 /** Makes some kills again, in one memory, and tells each or only the last. @returns what was wrong. */

@@ -20,8 +20,8 @@ export const UNREACHED: readonly Unreached[] = [
       /^backend\/memory\/handing\.js:createHanding\.begin#3$/,
       /^uma\/bulk\.js:createBulk\.giveBack#4$/,
       /^uma\/malloc\/types\.js:openTypes\.recordOf#5$/,
-      /^uma\/recovery\.js:createRecovery\.dispose#(2|5|10)$/,
-      /^uma\/recovery\.js:createRecovery\.orphan#2$/,
+      /^uma\/orphans\.js:createOrphans\.dispose#(2|5|10)$/,
+      /^uma\/orphans\.js:createOrphans\.orphan#2$/,
     ],
   },
   {
@@ -34,7 +34,7 @@ export const UNREACHED: readonly Unreached[] = [
   },
   {
     reason: "where init refuses an item while it is made anew for a dead worker",
-    points: [/^uma\/recovery\.js:createRecovery\.remake#2$/],
+    points: [/^uma\/orphans\.js:createOrphans\.remake#2$/],
   },
   {
     reason: "for a heap that has not one page left just when its tags run out",

@@ -13,7 +13,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { readOptions } from "../options.ts";
 
 /** What canary.js prints. */
 interface Canary {
@@ -143,7 +143,7 @@ function here(runs: string): never {
 }
 
 function main(): void {
-  const { values } = parseArgs({
+  const { values } = readOptions(import.meta.filename, {
     options: {
       here: { type: "boolean", default: false },
       only: { type: "string", multiple: true },

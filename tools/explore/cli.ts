@@ -1,4 +1,6 @@
 /**
+ * `npm run explore -- `, which stands for `tsx tools/explore/cli.ts test/explore/scenarios.ts --jobs 2`:
+ *
  * `explore <scenario module>… [--only text] [--jobs 2] [--seconds n] [--states n] [--quick] [--brief] [--no-reduce] [--no-locksets] [--no-merge] [--json file]`
  * `explore <scenario module> --only name --replay "0*14 K0 1*3"`
  *
@@ -12,14 +14,14 @@ import { fork } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { parseArgs } from "node:util";
+import { numberOf, readOptions } from "../options.ts";
 import { explore, type Exploration } from "./explorer.ts";
 import { replay } from "./replay.ts";
 import { report, table } from "./report.ts";
 import type { Scenario } from "./scenario.ts";
 import { parseScript } from "./script.ts";
 
-const { positionals, values } = parseArgs({
+const { positionals, values } = readOptions(import.meta.filename, {
   allowPositionals: true,
   options: {
     only: { type: "string" },
@@ -63,8 +65,8 @@ function runHere(scenario: Scenario): Exploration {
     reduce: !values["no-reduce"],
     locksets: !values["no-locksets"],
     mergeFrames: !values["no-merge"],
-    ...(values.seconds ? { maxSeconds: Number(values.seconds) } : {}),
-    ...(values.states ? { maxStates: Number(values.states) } : {}),
+    ...(values.seconds ? { maxSeconds: numberOf("seconds", values.seconds) } : {}),
+    ...(values.states ? { maxStates: numberOf("states", values.states, 1) } : {}),
     deepen: values.deepen || values.states === undefined,
   });
   report(scenario, result, { brief: values.brief });
@@ -114,7 +116,7 @@ else await main();
 
 async function main(): Promise<void> {
   const results: Exploration[] = [];
-  const parallel = Number(values.jobs);
+  const parallel = numberOf("jobs", values.jobs, 1);
   if (parallel > 1 && jobs.length > 1) {
     const queue = [...jobs];
     await Promise.all(Array.from({ length: parallel }, () => drain(queue, results)));

@@ -4,20 +4,20 @@
  */
 import { rmSync } from "node:fs";
 import { resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { numberOf, readOptions } from "../options.ts";
 import { buildCrashTrees } from "../crash/trees.ts";
 import { DENIALS, type DenialOutcome, denyEach, fillUp } from "./denials.ts";
 import { runStorm, type StormTally } from "./storm.ts";
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const { values } = readOptions(import.meta.filename, {
     options: {
       minutes: { type: "string", default: "1" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       workers: { type: "string", default: "3" },
     },
   });
-  const seed = Number(values.seed);
+  const seed = numberOf("seed", values.seed);
   const name = `storm-${process.pid}`;
   const { dist } = buildCrashTrees(name);
   console.log(`storm: seed ${seed}, ${values.minutes} minutes, ${values.workers} workers at a time`);
@@ -33,8 +33,8 @@ async function main(): Promise<void> {
     dist,
     folder: resolve(`build/${name}`),
     seed,
-    milliseconds: Number(values.minutes) * 60_000,
-    workers: Number(values.workers),
+    milliseconds: numberOf("minutes", values.minutes) * 60_000,
+    workers: numberOf("workers", values.workers, 1),
     progress,
   });
   rmSync(`build/${name}`, { recursive: true, force: true });

@@ -45,8 +45,12 @@ export interface ArenaLeftover {
 export interface ArenaRecovery {
   /** Completes the frame of a span in flight. @returns false when a lock was out of reach. */
   finishFrame(frame: number): boolean;
-  /** Deals with what a dead worker left in arenas. @returns null when a lock was out of reach. */
-  recover(name: number): ArenaLeftover[] | null;
+  /**
+   * Deals with what a dead worker left in arenas.
+   * @param left - gets what it had allocated; also what was found before a lock was out of reach, which the next try does not find again.
+   * @returns false when a lock was out of reach.
+   */
+  recover(name: number, left: ArenaLeftover[]): boolean;
 }
 
 /** What recovery needs of those who know all handles. */
@@ -114,15 +118,14 @@ export function createArenaRecovery(floor: Floor, records: ArenaRecords, engine:
     }
   }
 
-  function recover(name: number): ArenaLeftover[] | null {
-    const left: ArenaLeftover[] = [];
+  function recover(name: number, left: ArenaLeftover[]): boolean {
     // A list of its own: whoever ends an arena meanwhile takes its record to the free ones, and a walk along with it.
     const found = records.collect(name);
-    if (found === null) return null;
+    if (found === null) return false;
     for (const { a, ends } of found) {
-      if (ends ? !finish(a, name) : !sweep(a, name, left)) return null;
+      if (ends ? !finish(a, name) : !sweep(a, name, left)) return false;
     }
-    return left;
+    return true;
   }
 
   /** Takes apart what the dead worker was taking apart. @returns false when a lock was out of reach. */

@@ -95,8 +95,12 @@ export interface Areas {
   next(p: number, before?: number): number;
   /** Finishes what removals had to leave. @returns false when a lock is still out of reach. */
   finish(): boolean;
-  /** Deals with what the worker `name`, dead or leaving, has. @returns null when a lock was out of reach. */
-  recover(name: number): AreaLeftover[] | null;
+  /**
+   * Deals with what the worker `name`, dead or leaving, has.
+   * @param left - gets what is kept; also what was found before a lock was out of reach, which the next try does not find again.
+   * @returns false when a lock was out of reach.
+   */
+  recover(name: number, left: AreaLeftover[]): boolean;
 }
 
 export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Areas {
@@ -356,16 +360,15 @@ export function createAreas(floor: Floor, heap: Heap, arenas: ArenaSystem): Area
     return "; it may have been freed before";
   }
 
-  function recover(name: number): AreaLeftover[] | null {
-    const left: AreaLeftover[] = [];
-    if (record() === 0) return left;
-    if (name === me && !finish()) return null;
+  function recover(name: number, left: AreaLeftover[]): boolean {
+    if (record() === 0) return true;
+    if (name === me && !finish()) return false;
     enter(true);
     const end = VMAP_START + total();
     for (let n = 0, start = VMAP_START; start < end; n++, start += MAP_TABLE_SPAN) {
-      if (table.hasTable(n) && !sweep(name, start, Math.min(start + MAP_TABLE_SPAN, end), left)) return null;
+      if (table.hasTable(n) && !sweep(name, start, Math.min(start + MAP_TABLE_SPAN, end), left)) return false;
     }
-    return left;
+    return true;
   }
 
   /**

@@ -69,7 +69,7 @@ describe("a slab that a dead worker has left half built, put back by a recoverer
     for (const bucket of [10, 0]) {
       const { uma, dead, finisher, theirs, isMarked } = halfBuilt({ bucket });
       beforeLock(uma.core.floor, isMarked, () => {
-        finisher.recovery.finishOrphans(theirs);
+        finisher.orphans.finish(theirs);
         expect(lineOf({ core: finisher.core } as never, theirs)).toEqual({});
         expect(finisher.verify().outstanding).toBe(0);
         return true;
@@ -85,7 +85,7 @@ describe("a slab that a dead worker has left half built, put back by a recoverer
   test("is taken apart by a second recoverer that has the hooks, and nothing of it is in anybody's bucket", () => {
     const { uma, dead, finisher, theirs, isMarked } = halfBuilt({});
     beforeLock(uma.core.floor, isMarked, () => {
-      finisher.recovery.finishOrphans(theirs);
+      finisher.orphans.finish(theirs);
       return false;
     });
     expect(uma.reap(dead.ticket)).toMatchObject({ done: false });

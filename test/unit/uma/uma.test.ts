@@ -151,15 +151,15 @@ describe("watching a worker", () => {
       const third = await secondWorker(uma);
       take(other.open(definition) as never, 4);
       const worker = new EventEmitter();
-      const { areas, floor } = uma.core as { areas: { recover: (name: number) => unknown }; floor: typeof uma.core.floor };
+      const { areas, floor } = uma.core as { areas: { recover: (name: number, left: unknown[]) => boolean }; floor: typeof uma.core.floor };
       const { recover } = areas;
       let fails = by === "another" ? Infinity : 2;
-      areas.recover = (name) => {
+      areas.recover = (name, left) => {
         if (fails-- > 0) {
           floor.locks.acquire(floor.cells.base + SB_CONTROL_LOCK, 0);
           throw new Error("out of something");
         }
-        return recover(name);
+        return recover(name, left);
       };
       const watched = uma.watch(worker as ExitingWorker, ticket);
       worker.emit("exit");

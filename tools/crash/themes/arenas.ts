@@ -158,14 +158,16 @@ function looks(a: Actor): void {
   leaf?.setReclaim(() => undefined);
   leaf?.tryAlloc(400_000_000);
   small?.tryAlloc(100_000);
-  // No run for the caches.
+  // No run for the caches; which may have a piece all the same.
   const cached = arenasOf(a)[CACHED];
+  a.ledger.extra[OPEN] = CACHED + 1;
   cached?.setLimit(1);
   for (let n = 0; n < 3; n++) {
     const start = cached?.tryAlloc(4096 * (n + 1)) ?? -1;
     if (start >= 0) cached?.free(start, 4096 * (n + 1));
   }
   cached?.setLimit(0);
+  a.ledger.extra[OPEN] = 0;
 }
 
 /** Waits for what is not there. What a lock out of reach left in this worker's hands, it has until the next time. */

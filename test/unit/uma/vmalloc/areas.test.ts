@@ -150,6 +150,27 @@ describe("a dead worker's area", () => {
   });
 });
 
+test("a recovery that a lock out of reach cuts short reports, once it is done, what it had found before, and nothing twice", () => {
+  const dead = neighbour();
+  const kept = dead.areas.make(request);
+  const half = dead.areas.make(request);
+  (dead.heap as Mutable<Core["heap"]>).free = () => {
+    throw new Error("dies here");
+  };
+  expect(() => dead.areas.remove(half, false)).toThrow("dies here");
+  uma.core.floor.slots.certify(dead.floor.me);
+  // The pages' lock is out of reach at first.
+  const own = uma.core.heap as Mutable<Core["heap"]>;
+  const { free } = own;
+  own.free = () => false;
+  expect(uma.reap(dead.floor.slot)?.done).toBe(false);
+  own.free = free;
+  const report = uma.reap(dead.floor.slot);
+  expect([report?.done, report?.areas.map(({ address }) => address)]).toEqual([true, [kept]]);
+  expect(uma.core.areas.headerAt(half)).toBe(0);
+  uma.core.areas.remove(kept, false);
+});
+
 describe.each(["acquire", "release"] as const)("an exception where a lock is to be had (%s)", (what) => {
   test.each(["the first of all", "not the first"])("leaves no half area behind the next call, wherever a mapping was, %s", (which) => {
     // The first provides tags and a table, so that each attempt gets further than the one before by more than a lock.

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ARENA_LOCK, MAP_WHAT, PAGE_BYTES, VMAP_ARENA } from "../../../../src/backend/memory/layout.ts";
 import { Uma } from "../../../../src/uma/uma.ts";
+import type { AreaLeftover } from "../../../../src/uma/vmalloc/areas.ts";
 import { createIoMaps } from "../../../../src/uma/vmalloc/io.ts";
 import { type Vmalloc, openVmalloc } from "../../../../src/uma/vmalloc/vmalloc.ts";
 import { codeOf } from "../../../fixtures/codes.ts";
@@ -330,8 +331,9 @@ describe("vmalloc", () => {
 
   test("keeps what a worker leaves, for others to free", () => {
     const p = vm.alloc(3 * PAGE_BYTES);
-    const report = uma.core.areas.recover(uma.name);
-    expect(report).toEqual([{ address: p, bytes: 3 * PAGE_BYTES, kind: "vmalloc" }]);
+    const left: AreaLeftover[] = [];
+    expect(uma.core.areas.recover(uma.name, left)).toBe(true);
+    expect(left).toEqual([{ address: p, bytes: 3 * PAGE_BYTES, kind: "vmalloc" }]);
     expect([...vm.info()][0]?.owner).toBe(127);
     expect(uma.verify().problems).toEqual([]);
     vm.free(p);

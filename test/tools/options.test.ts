@@ -1,0 +1,28 @@
+/** What a command under tools/ says of itself, and to what it does not know. */
+import { spawnSync } from "node:child_process";
+import { expect, test } from "vitest";
+import { helpOf } from "../../tools/options.ts";
+
+const TOOLS = ["crash/cli.ts", "storm/cli.ts", "explore/cli.ts", "mutants/cli.ts", "engines/cli.ts", "soak-model.ts", "soak-vmem.ts"];
+
+function run(
+  tool: string,
+  ...args: readonly string[]
+): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
+  const file = new URL(`../../tools/${tool}`, import.meta.url).pathname;
+  return spawnSync(process.execPath, ["--import", "tsx", file, ...args], { encoding: "utf8" });
+}
+
+test("a file's first comment is its help, without the stars", () => {
+  expect(helpOf("/**\n * One.\n *\n *   two 3\n */\nlet x;\n/** no */")).toBe("One.\n\n  two 3");
+  expect(helpOf("/** One line. */")).toBe("One line.");
+});
+
+test.each(TOOLS)("%s: --help says what can be asked for, and an unknown option or number is one line and exit code 2", (tool) => {
+  const help = run(tool, "--help");
+  expect([help.status, help.stderr]).toEqual([0, ""]);
+  expect(help.stdout).toMatch(/`|npm run /);
+  const unknown = run(tool, "--no-such-thing");
+  expect([unknown.status, unknown.stdout]).toEqual([2, ""]);
+  expect(unknown.stderr.trim().split("\n")).toHaveLength(1);
+});
