@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { helpOf } from "../../tools/options.ts";
 
-const TOOLS = ["crash/cli.ts", "storm/cli.ts", "explore/cli.ts", "mutants/cli.ts", "engines/cli.ts", "soak-model.ts", "soak-vmem.ts"];
+const TOOLS = ["crash/cli.ts", "mutants/cli.ts", "soak-vmem.ts"];
 
 function run(
   tool: string,
