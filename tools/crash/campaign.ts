@@ -164,8 +164,8 @@ export class Campaign {
     const ticket = await this.ticket();
     const hand = this.send(ticket, control);
     await hand.ended;
-    this.parent.uma.reap(ticket);
     const problems: string[] = [];
+    await this.recover([ticket], problems);
     const failure = hand.failure();
     if (failure !== undefined) problems.push(`the worker threw ${String(failure.stack)}`);
     await this.quiet(true, problems);

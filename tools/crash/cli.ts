@@ -37,6 +37,8 @@ interface Job {
   readonly kills: number;
   /** Points at which others have killed by now. */
   readonly known?: readonly number[];
+  /** Points that hardly another history passes. */
+  readonly rare?: readonly number[];
   readonly watch?: boolean;
   readonly scout?: boolean;
 }
@@ -53,9 +55,11 @@ const KILLS_A_HISTORY = 180;
 /** Histories that end before their point are not counted: that many more are planned. */
 const SPARE = 1.03;
 /** Of each kill of a victim so many kills follow: itself, and its recoverer's every other time, if that comes by its point. */
-const KILLS_A_VICTIM = 1.38;
+const KILLS_A_VICTIM = 1.44;
 /** Histories that are looked at for each that is taken. */
 const SCOUTS = 2;
+/** What so many histories pass, or fewer, is rare. */
+const RARE = 3;
 const TELL_MS = 60_000;
 const MOST_BAD = 20;
 /** From so many kills on a run is a full one. */
@@ -165,17 +169,26 @@ function scoutsOf(themes: readonly string[], first: number, histories: number): 
   return jobsOf(themes, first, histories * SCOUTS * KILLS_A_HISTORY, false).map((job) => ({ ...job, peer: false, scout: true }));
 }
 
-/** The planned histories with other seeds: each time of the one that passes most that none before it does. */
+/** The planned histories with other seeds: each time of the one that passes most that none before it does. Each knows what is its own. */
 function chooseFrom(scouts: readonly Told[], jobs: readonly Job[]): Job[] {
   const covered = new Set<number>();
+  const chosen: (readonly number[])[] = [];
   const gain = ({ reached }: Told): number => reached.filter((point) => !covered.has(point)).length;
   const pool = scouts.filter(({ bad }) => bad.length === 0).sort((a, b) => a.seed - b.seed);
-  return jobs.map((job) => {
+  const planned = jobs.map((job) => {
     const best = pool.filter(({ theme }) => theme === job.theme).sort((a, b) => gain(b) - gain(a))[0];
     if (best === undefined) return job;
     pool.splice(pool.indexOf(best), 1);
     for (const point of best.reached) covered.add(point);
-    return { ...job, seed: best.seed };
+    chosen.push(best.reached);
+    return { ...job, seed: best.seed, own: best.reached };
+  });
+  const times = new Map<number, number>();
+  for (const point of chosen.flat()) times.set(point, (times.get(point) ?? 0) + 1);
+  return planned.map((job) => {
+    if (!("own" in job)) return job;
+    const { own, ...rest } = job;
+    return { ...rest, rare: own.filter((point) => (times.get(point) ?? 0) <= RARE) };
   });
 }
 

@@ -11,8 +11,15 @@ const OVERDUE_PERCENT = 3;
  * @param passes - what a history passes.
  * @param most - how many kills at the most: at first, last and random passes of each point, as evenly as that number allows.
  * @param known - points at which somebody was killed before: the others come first.
+ * @param rare - points that hardly another history passes: of the others these come first.
  */
-export function planKills({ counts, lasts }: Passes, seed: number, most: number, known: ReadonlySet<number> = new Set()): Kill[] {
+export function planKills(
+  { counts, lasts }: Passes,
+  seed: number,
+  most: number,
+  known: ReadonlySet<number> = new Set(),
+  rare: ReadonlySet<number> = new Set(),
+): Kill[] {
   const random = generator(seed ^ 0x5eed);
   const total = lasts.reduce((latest, last) => Math.max(latest, last), 0);
   const passed = [...counts.keys()].filter((point) => (counts[point] ?? 0) > 0);
@@ -29,8 +36,9 @@ export function planKills({ counts, lasts }: Passes, seed: number, most: number,
     const latest = (lasts[point] ?? 0) + Math.ceil((total * OVERDUE_PERCENT) / 100);
     for (const occurrence of chosen) (known.has(point) ? others : fresh).push({ point, occurrence, ...(latest < total && { latest }) });
   }
-  const sure = shuffled(thin(fresh, most), random);
-  return [...sure, ...thin(shuffled(others, random), most - sure.length)];
+  const first = thin(shuffled(fresh.filter(({ point }) => rare.has(point as number)), random), most);
+  const second = shuffled(thin(fresh.filter(({ point }) => !rare.has(point as number)), most - first.length), random);
+  return [...first, ...second, ...thin(shuffled(others, random), most - first.length - second.length)];
 }
 
 /**

@@ -11,6 +11,8 @@ export interface ShiftOptions extends CampaignOptions {
   readonly kills: number;
   /** Points at which somebody was killed in other shifts. */
   readonly known?: readonly number[];
+  /** Points that hardly another history passes: there first. */
+  readonly rare?: readonly number[];
   /** Told of each kill; false ends the shift. */
   readonly after?: (kill: Kill, outcome: Outcome) => boolean;
 }
@@ -112,12 +114,12 @@ export async function watchShift(options: ShiftOptions): Promise<ReadonlySet<num
 }
 
 /** A history is watched through, then some recoveries of it; then it is known where to kill whom. */
-async function planOf(campaign: Campaign, { seed, kills, known }: ShiftOptions): Promise<{ plan: Kill[]; passed: Set<number> }> {
+async function planOf(campaign: Campaign, { seed, kills, known, rare }: ShiftOptions): Promise<{ plan: Kill[]; passed: Set<number> }> {
   const passes = await campaign.count();
   const { counts } = passes;
   const reached = new Set(known);
   const passed = new Set([...counts.keys()].filter((point) => (counts[point] ?? 0) > 0));
-  const plan = planKills(passes, seed, kills, reached);
+  const plan = planKills(passes, seed, kills, reached, new Set(rare));
   const watches = Math.min(WATCHED_RECOVERIES, Math.ceil(kills / KILLS_A_WATCH));
   const recoveries: Passes[] = [];
   const seconds: Kill[] = [];

@@ -17,6 +17,7 @@ export const UNREACHED: readonly Unreached[] = [
     reason: "for whoever meets another's change, or a death, between two neighbouring instructions",
     points: [
       /^backend\/memory\/slots\.js:createSlots\.claim#[245]$/,
+      /^backend\/memory\/slots\.js:createSlots\.announceLock#1$/,
       /^backend\/memory\/handing\.js:createHanding\.begin#3$/,
       /^uma\/bulk\.js:createBulk\.giveBack#4$/,
       /^uma\/malloc\/types\.js:openTypes\.recordOf#5$/,
@@ -26,7 +27,11 @@ export const UNREACHED: readonly Unreached[] = [
   },
   {
     reason: "what an exception leaves that was thrown in the middle of a transaction: full stacks are the storms'",
-    points: [/^backend\/memory\/lock\.js:createLocks\.mend#1$/],
+    points: [/^backend\/memory\/lock\.js:createLocks\.mend#1$/, /^uma\/smr\.js:createSmr\.mend#/],
+  },
+  {
+    reason: "of whoever watches the locks that hosts hold: nobody is killed here for that",
+    points: [/^backend\/memory\/slots\.js:createSlots\.certifyByLock#/],
   },
   {
     reason: "where a recovery makes a pause: those that are killed here do it at once",

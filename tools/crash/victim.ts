@@ -72,5 +72,7 @@ export async function main(tree: Tree, points: typeof Points, orders: VictimOrde
     uma.poll();
   }
   theme.end?.(actor);
-  uma.detach();
+  // Out of a lock's reach it leaves what it has behind, and is dead by its own word.
+  if (hasRefusals(seed) && seed % 3 === 0) await refusing(uma, moods, 9, () => uma[Symbol.dispose]());
+  if (uma.core.attached) uma.detach();
 }

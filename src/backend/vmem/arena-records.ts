@@ -60,8 +60,12 @@ export interface Checked {
   readonly qcacheMax: number;
 }
 
-/** Answer of {@link ArenaRecords.enter}: a lock was out of reach. */
-export const BUSY_RECORD = -1;
+/** An arena by its record and its serial: the record alone may be another's by the time it is looked at. */
+export interface Found {
+  readonly a: number;
+  readonly serial: number;
+}
+
 /** Numbers of a control block end before this word. */
 const NUMBERS_END = 70;
 
@@ -76,10 +80,10 @@ export interface ArenaRecords {
   nameAt(a: number): string;
   /** A name as records hold it. @throws UmaError ERR_UMA_OPTION. */
   encode(name: string): Uint8Array;
-  /** The live arena of that name; 0 = none, or others were ending arenas meanwhile (see `seek`). */
-  find(name: Uint8Array): number;
-  /** As `find`, under the control lock; BUSY_RECORD. */
-  seek(name: Uint8Array): number;
+  /** The live arena of that name; null = none, or others were ending arenas meanwhile (see `seek`). */
+  find(name: Uint8Array): Found | null;
+  /** As `find`, under the control lock. */
+  seek(name: Uint8Array): Found | null | "busy";
   /** @throws UmaError ERR_VMEM_MISMATCH when the arena was made with other options. */
   agree(a: number, name: string, options: ArenaOptions, checked: Checked): void;
   /** What a record says of where an arena with these options imports from. */
@@ -90,9 +94,9 @@ export interface ArenaRecords {
    * Fills in a record and enters it in the list.
    * @param frame - intent frame with a page for it, unless one is free.
    * @throws UmaError ERR_VMEM_DESTROYED when the arena that it is to import from has ended.
-   * @returns it; 0 = try again; BUSY_RECORD.
+   * @returns it; null = try again.
    */
-  enter(bytes: Uint8Array, options: ArenaOptions, checked: Checked, frame: number): number;
+  enter(bytes: Uint8Array, options: ArenaOptions, checked: Checked, frame: number): Found | null | "busy";
   /** Puts this worker's name to the arena `serial` at word `a`, as the one that is to end it. */
   readonly claim: (a: number, serial: number) => Claim;
   /** Puts the record of the arena `serial` that worker `closer` has taken apart among the free ones. @returns false when a lock was out of reach. */
@@ -141,15 +145,18 @@ export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): Ar
     return bytes;
   }
 
-  function find(name: Uint8Array): number {
+  function find(name: Uint8Array): Found | null {
     for (let a = first(); a !== 0; a = i32[a + ARENA_NEXT]) {
-      if (i32[a + ARENA_STATE] === ARENA_STATE_LIVE && hasName(a, name)) return a;
+      const serial = i32[a + ARENA_SERIAL];
+      if (!hasName(a, name)) continue;
+      // After the name: whoever makes the record another's raises the serial before it writes a name, and lets it live afterwards.
+      if (i32[a + ARENA_STATE] === ARENA_STATE_LIVE && i32[a + ARENA_SERIAL] === serial) return { a, serial };
     }
-    return 0;
+    return null;
   }
 
-  function seek(name: Uint8Array): number {
-    if (!locks.acquire(CONTROL, patienceMs)) return BUSY_RECORD;
+  function seek(name: Uint8Array): Found | null | "busy" {
+    if (!locks.acquire(CONTROL, patienceMs)) return "busy";
     try {
       return find(name);
     } finally {
@@ -201,17 +208,17 @@ export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): Ar
     }
   }
 
-  function enter(bytes: Uint8Array, options: ArenaOptions, checked: Checked, frame: number): number {
-    if (!locks.acquire(CONTROL, patienceMs)) return BUSY_RECORD;
+  function enter(bytes: Uint8Array, options: ArenaOptions, checked: Checked, frame: number): Found | null | "busy" {
+    if (!locks.acquire(CONTROL, patienceMs)) return "busy";
     try {
-      if (find(bytes) !== 0) return 0;
+      if (find(bytes) !== null) return null;
       checkSource(options);
       let a = i32[sb + SB_ARENA_FREE];
       if (a !== 0) {
         set(sb + SB_ARENA_FREE, i32[a + ARENA_NEXT]);
       } else {
         const page = i32[frame + INTENT_EXTENT];
-        if (page === 0) return 0;
+        if (page === 0) return null;
         a = page >>> 2;
         i32.fill(0, a, a + PAGE_BYTES / 4);
         i32[a + ARENA_HASH_TABLES] = a + ARENA_PAGE_HASH;
@@ -243,7 +250,7 @@ export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): Ar
       commit();
       i32[a + ARENA_STATE] = ARENA_STATE_LIVE;
       i32[a + ARENA_CLOSER] = 0;
-      return a;
+      return { a, serial };
     } finally {
       locks.release();
     }

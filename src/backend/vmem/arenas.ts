@@ -36,7 +36,7 @@ import {
   TAG_START,
 } from "../memory/layout.ts";
 import type { Arena, ArenaOptions, ImportOptions } from "./arena.ts";
-import { BUSY_RECORD, type Checked, createArenaRecords } from "./arena-records.ts";
+import { type Checked, type Found, createArenaRecords } from "./arena-records.ts";
 import { type ArenaRecovery, createArenaRecovery } from "./arena-recovery.ts";
 import type { Porter } from "./backing.ts";
 import { destroyed, stillEnding } from "./complaints.ts";
@@ -125,10 +125,10 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
     begin();
     for (;;) {
       const known = records.find(bytes);
-      if (known !== 0) {
-        records.agree(known, name, options, checked);
+      if (known !== null) {
+        records.agree(known.a, name, options, checked);
         // Unless somebody has destroyed it just now: then it is made.
-        if (records.find(bytes) !== known) continue;
+        if (records.find(bytes)?.serial !== known.serial) continue;
         return handleFor(known, options);
       }
       const frame = intents.push(INTENT_PAGE);
@@ -142,8 +142,8 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
       const made = records.enter(bytes, options, checked, frame);
       // Not needed in the end: a record was free, or somebody else was faster.
       if (i32[frame + INTENT_EXTENT] === 0 || heap.free(i32[frame + INTENT_EXTENT], frame + INTENT_EXTENT)) intents.pop(frame);
-      if (made === BUSY_RECORD) throw busy(name);
-      if (made !== 0) return handleFor(made, options);
+      if (made === "busy") throw busy(name);
+      if (made !== null) return handleFor(made, options);
     }
   }
 
@@ -193,16 +193,17 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
   function open(name: string, functions: ArenaFunctions = {}): Arena {
     const bytes = records.encode(name);
     // A look without the lock can be led astray by an arena that ends meanwhile.
-    const a = records.find(bytes) || records.seek(bytes);
-    if (a === BUSY_RECORD) throw busy(name);
-    if (a === 0) throw new UmaError("ERR_VMEM_NO_ARENA", `the memory has no arena "${String(name)}"`, { zone: String(name) });
-    return handleFor(a, functions);
+    const found = records.find(bytes) ?? records.seek(bytes);
+    if (found === "busy") throw busy(name);
+    if (found === null) throw new UmaError("ERR_VMEM_NO_ARENA", `the memory has no arena "${String(name)}"`, { zone: String(name) });
+    return handleFor(found, functions);
   }
 
-  /** The one handle that this thread has of an arena; functions that come later are taken in. */
-  function handleFor(a: number, functions: ArenaFunctions): ArenaHandle {
-    // First the serial, then all else: if the record is another's when all is read, the handle is a dead one, and not kept.
-    const serial = i32[a + ARENA_SERIAL];
+  /**
+   * The one handle that this thread has of an arena; functions that come later are taken in.
+   * @param found - its serial was read before all else: if the record is another's when all is read, the handle is a dead one, and not kept.
+   */
+  function handleFor({ a, serial }: Found, functions: ArenaFunctions): ArenaHandle {
     const known = handles.get(a);
     if (known !== undefined && known.serial === serial) {
       if (functions.import !== undefined) known.handle.wire(functions);
@@ -233,7 +234,7 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
   }
 
   function at(a: number): ArenaHandle {
-    return handleFor(a, {});
+    return handleFor({ a, serial: i32[a + ARENA_SERIAL] }, {});
   }
 
   function porterFor(handle: ArenaHandle, options: ImportOptions): Porter | null {

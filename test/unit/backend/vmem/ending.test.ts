@@ -47,6 +47,32 @@ test("an arena that two workers destroy ends once, and the one that has got its 
   expect(uma.verify().problems).toEqual([]);
 });
 
+test("whoever opens an arena by its name while it ends, and its record becomes another's, does not get that one", async () => {
+  using uma = makeUma();
+  using other = await secondWorker(uma);
+  const ids = create(uma, "ids");
+  let isOver = false;
+  // Their last look at the name is followed by all that this worker does.
+  const { encode } = TextEncoder.prototype;
+  const spy = vi.spyOn(TextEncoder.prototype, "encode").mockImplementation(function (this: TextEncoder, text) {
+    const bytes = encode.call(this, text);
+    return new Proxy(bytes, {
+      get(target, key) {
+        if (key === "2" && !isOver) {
+          isOver = true;
+          spy.mockRestore();
+          ids.destroy();
+          create(uma, "next").alloc(50);
+        }
+        return Reflect.get(target, key) as unknown;
+      },
+    });
+  });
+  expect(theirCode(() => other.arenas.open("ids").destroy({ force: true }))).toBe("ERR_VMEM_NO_ARENA");
+  expect([isOver, uma.arenas.open("next").size("alloc")]).toEqual([true, 50]);
+  expect(uma.verify().problems).toEqual([]);
+});
+
 test("an arena that a worker is about to destroy is destroyed by no other, and gets no arena that imports from it", async () => {
   using uma = makeUma();
   using other = await secondWorker(uma);
