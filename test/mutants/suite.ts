@@ -62,6 +62,8 @@ const limbo = explorer("smr: a dead writer's unfinished bucket");
 const arena = explorer("arena: take and give, two kills");
 const imports = explorer("arena: a span is imported and given back");
 const ended = explorer("arena: ended by one, two kills");
+/** One preemption, at one of a few places. */
+const reused = explorer("arena: ended by two, its record used again", 3_000_000, "--deepen");
 const handles = explorer("handles: freed as its owner dies");
 const bulk = explorer("bulk: three at once, kept");
 const run = explorer("bulk: seventeen neighbours");
@@ -436,6 +438,13 @@ const slow: readonly Mutant[] = [
     find: "if (ends && lives)",
     replace: "if (ends && lives && name === 0)",
     expectCaughtBy: ended.name,
+  },
+  {
+    name: "an arena that is opened by its name is whatever has its record by then",
+    file: "src/backend/vmem/arenas.ts",
+    find: "return handleFor(found, functions);",
+    replace: "return at(found.a);",
+    expectCaughtBy: reused.name,
   },
   {
     name: "an arena that was being taken apart is left so",

@@ -36,8 +36,20 @@ export function planKills(
     const latest = (lasts[point] ?? 0) + Math.ceil((total * OVERDUE_PERCENT) / 100);
     for (const occurrence of chosen) (known.has(point) ? others : fresh).push({ point, occurrence, ...(latest < total && { latest }) });
   }
-  const first = thin(shuffled(fresh.filter(({ point }) => rare.has(point as number)), random), most);
-  const second = shuffled(thin(fresh.filter(({ point }) => !rare.has(point as number)), most - first.length), random);
+  const first = thin(
+    shuffled(
+      fresh.filter(({ point }) => rare.has(point as number)),
+      random,
+    ),
+    most,
+  );
+  const second = shuffled(
+    thin(
+      fresh.filter(({ point }) => !rare.has(point as number)),
+      most - first.length,
+    ),
+    random,
+  );
   return [...first, ...second, ...thin(shuffled(others, random), most - first.length - second.length)];
 }
 

@@ -85,12 +85,18 @@ function wordOf(n: number): number {
   return FIRST + n * WORDS;
 }
 
+/** A free place in the ledger, from a random one on; −1 = none. */
+function placeFor(a: Actor): number {
+  let n = a.random(RANGES);
+  for (let tries = 0; tries < RANGES; tries++, n = (n + 1) % RANGES) if (a.ledger.extra[wordOf(n)] === 0) return n;
+  return -1;
+}
+
 function take(a: Actor): void {
   const { extra } = a.ledger;
-  let n = a.random(RANGES);
-  for (let tries = 0; tries < RANGES && extra[wordOf(n)] !== 0; tries++) n = (n + 1) % RANGES;
+  const n = placeFor(a);
+  if (n < 0) return;
   const at = wordOf(n);
-  if (extra[at] !== 0) return;
   const kind = a.random(NAMES.length);
   const arena = arenasOf(a)[kind];
   if (arena === undefined) return;
@@ -160,14 +166,25 @@ function looks(a: Actor): void {
   small?.tryAlloc(100_000);
   // No run for the caches; which may have a piece all the same.
   const cached = arenasOf(a)[CACHED];
-  a.ledger.extra[OPEN] = CACHED + 1;
   cached?.setLimit(1);
-  for (let n = 0; n < 3; n++) {
-    const start = cached?.tryAlloc(4096 * (n + 1)) ?? -1;
-    if (start >= 0) cached?.free(start, 4096 * (n + 1));
+  try {
+    for (let size = 4096; size <= 3 * 4096; size += 4096) {
+      const n = placeFor(a);
+      if (n < 0 || cached === undefined) break;
+      const { extra } = a.ledger;
+      extra[OPEN] = CACHED + 1;
+      const start = cached.tryAlloc(size);
+      if (start >= 0) {
+        extra[wordOf(n) + 1] = start;
+        extra[wordOf(n) + 2] = size;
+        extra[wordOf(n)] = CACHED + 1;
+      }
+      extra[OPEN] = 0;
+      give(a, n);
+    }
+  } finally {
+    cached?.setLimit(0);
   }
-  cached?.setLimit(0);
-  a.ledger.extra[OPEN] = 0;
 }
 
 /** Waits for what is not there. What a lock out of reach left in this worker's hands, it has until the next time. */

@@ -54,7 +54,7 @@ test("whoever opens an arena by its name while it ends, and its record becomes a
   let isOver = false;
   // Their last look at the name is followed by all that this worker does.
   const { encode } = TextEncoder.prototype;
-  const spy = vi.spyOn(TextEncoder.prototype, "encode").mockImplementation(function (this: TextEncoder, text) {
+  const spy = vi.spyOn(TextEncoder.prototype, "encode").mockImplementation(function (this: InstanceType<typeof TextEncoder>, text) {
     const bytes = encode.call(this, text);
     return new Proxy(bytes, {
       get(target, key) {
