@@ -590,6 +590,7 @@ const detectors: readonly Detector[] = [
   arena,
   imports,
   ended,
+  reused,
   handles,
   bulk,
   drains,
