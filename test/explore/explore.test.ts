@@ -17,7 +17,7 @@ test("the quick scenarios hold at every state that is reached", { timeout: 900_0
     "test/explore/scenarios.ts",
     "--quick",
     "--states",
-    "10000",
+    "7000",
     "--seconds",
     "200",
     "--jobs",
