@@ -53,10 +53,8 @@ test("whoever opens an arena by its name while it ends, and its record becomes a
   const ids = create(uma, "ids");
   let isOver = false;
   // Their last look at the name is followed by all that this worker does.
-  const { encode } = TextEncoder.prototype;
-  const spy = vi.spyOn(TextEncoder.prototype, "encode").mockImplementation(function (this: InstanceType<typeof TextEncoder>, text) {
-    const bytes = encode.call(this, text);
-    return new Proxy(bytes, {
+  const spy = vi.spyOn(TextEncoder.prototype, "encode").mockImplementation((text) => {
+    return new Proxy(new Uint8Array(Buffer.from(text ?? "")), {
       get(target, key) {
         if (key === "2" && !isOver) {
           isOver = true;
