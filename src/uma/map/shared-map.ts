@@ -251,15 +251,29 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
     }
   }
 
+  /** The node that the change under way takes out of the map; 0 = none. */
+  let displaced = 0;
+
+  /**
+   * An exception (a stack overflow) may have come before a change or after it. @returns whether the node is out of the map and this
+   * worker's, what was open having been undone: another may have found and removed it since.
+   */
+  function isLoose(node: number): boolean {
+    locks.mend();
+    return i32[(node >>> 2) + NODE_LINKED] === 0 && nodes.ownerOf(node) === slot;
+  }
+
   /** @returns whether the value is in the map now. */
   function put(key: number, value: number, replaces: boolean): boolean {
     checkNumber("key", keyType, key);
     checkNumber("value", valueType, value);
     const node = makeNode(key, value);
-    let out = node;
+    displaced = 0;
+    let out = -1;
     try {
       out = link(key, node, replaces);
     } finally {
+      if (out < 0) out = isLoose(node) ? node : displaced;
       if (out !== 0) nodes.freeSmr(out);
     }
     return out !== node;
@@ -287,6 +301,7 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
       }
       journal((node >>> 2) + NODE_LINKED, 1);
       journal(old === 0 ? bucket + BUCKET_HEAD : before, node);
+      displaced = old;
       commit();
       return old;
     } finally {
@@ -318,25 +333,37 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
 
   function remove(key: number): boolean {
     if (!holds(keyType, key)) return false;
+    displaced = 0;
+    let out = -1;
+    try {
+      out = unlink(key);
+    } finally {
+      if (out < 0) out = displaced !== 0 && isLoose(displaced) ? displaced : 0;
+      if (out !== 0) nodes.freeSmr(out);
+    }
+    return out !== 0;
+  }
+
+  /** @returns the node of the key, which is out of the map now; 0 = there was none. */
+  function unlink(key: number): number {
     const bucket = bucketOf(key);
     lockBucket(bucket);
-    let node = 0;
     try {
       const before = wordBefore(bucket, key);
-      node = i32[before];
-      if (node === 0) return false;
+      const node = i32[before];
+      if (node === 0) return 0;
       makeMine(node);
       count.announce(bucket);
       journal(before, i32[(node >>> 2) + NODE_NEXT]);
       journal((node >>> 2) + NODE_LINKED, 0);
       add(bucket + BUCKET_NODES, -1);
+      displaced = node;
       commit();
       count.shrunk();
+      return node;
     } finally {
       locks.release();
     }
-    nodes.freeSmr(node);
-    return true;
   }
 
   function* entries(): Generator<readonly [number, number], void, void> {

@@ -1,7 +1,11 @@
 /** An exception (a stack overflow) can come at any call, also inside a reader's section and under a bucket's lock. */
-import { afterEach, expect, test, vi } from "vitest";
-import { Uma, defineMap, openMap } from "../../../../src/index.ts";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { ZONE_ROOT } from "../../../../src/backend/memory/layout.ts";
+import { type MapDefinition, type SharedMap, Uma, defineMap, openMap } from "../../../../src/index.ts";
+import type { Core } from "../../../../src/uma/core.ts";
 import type * as hashing from "../../../../src/uma/map/hash.ts";
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 const overflow = vi.hoisted(() => ({ inHash: false }));
 
@@ -136,4 +140,56 @@ test("a bucket's lock that was not let go is so at the next change of the map", 
   map.sweep();
   expect(uma.verify().problems).toEqual([]);
   uma.detach();
+});
+
+/** Has an exception come where a bucket's lock is taken or let go, just before or just after. */
+function overflowAtBucket(uma: Uma, definition: MapDefinition, when: "before" | "after", what: "acquire" | "release"): () => void {
+  const locks = uma.core.floor.locks as Mutable<Core["floor"]["locks"]>;
+  const { acquire, release } = locks;
+  const root = (uma.core.floor.cells.i32[uma.open(definition.nodes).zone + ZONE_ROOT] as number) >>> 2;
+  let holds = false;
+  const restore = (): void => void Object.assign(locks, { acquire, release });
+  const around = <T>(isHere: boolean, work: () => T): T => {
+    if (isHere) restore();
+    if (isHere && when === "before") throw new RangeError("as a stack overflow would");
+    const result = work();
+    if (isHere) throw new RangeError("as a stack overflow would");
+    return result;
+  };
+  locks.acquire = (lock, patience) => {
+    holds = lock > root && lock < root + 200;
+    return around(holds && what === "acquire", () => acquire(lock, patience));
+  };
+  locks.release = () => around(holds && what === "release", release);
+  return restore;
+}
+
+describe.each(["before", "after"] as const)("an exception %s a bucket's lock", (when) => {
+  const changes: [string, boolean, (map: SharedMap) => unknown][] = [
+    ["a new key", false, (map) => map.set(1, 5)],
+    ["a new value", true, (map) => map.set(1, 5)],
+    ["a first value", false, (map) => map.getOrSet(1, 5)],
+    ["a delete", true, (map) => map.delete(1)],
+  ];
+
+  test.each(changes)("is taken or let go leaves %s made or not made, and no node behind", (_name, isThere, change) => {
+    for (const what of ["acquire", "release"] as const) {
+      const uma = Uma.create({ bytes: 2 ** 20, workers: 2 });
+      const definition = defineMap("m", { capacity: 10 });
+      const map = openMap(uma, definition);
+      if (isThere) map.set(1, 2);
+      const restore = overflowAtBucket(uma, definition, when, what);
+      expect(() => change(map)).toThrow(RangeError);
+      restore();
+      const seen = map.get(1);
+      map.set(2, 2);
+      map.delete(2);
+      uma.smr.synchronize(1000);
+      uma.poll();
+      expect([what, map.get(1), map.verify()]).toEqual([what, seen, []]);
+      map.delete(1);
+      expect(uma.verify().problems).toEqual([]);
+      uma.detach();
+    }
+  });
 });
