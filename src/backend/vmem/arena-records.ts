@@ -84,8 +84,8 @@ export interface ArenaRecords {
   find(name: Uint8Array): Found | null;
   /** As `find`, under the control lock. */
   seek(name: Uint8Array): Found | null | "busy";
-  /** @throws UmaError ERR_VMEM_MISMATCH when the arena was made with other options. */
-  agree(a: number, name: string, options: ArenaOptions, checked: Checked): void;
+  /** Where the arena was made with other options: ERR_VMEM_MISMATCH. It is thrown once the record is known to be that arena's still. */
+  mismatch(a: number, name: string, options: ArenaOptions, checked: Checked): UmaError | null;
   /** What a record says of where an arena with these options imports from. */
   sourceWord(options: ImportOptions): number;
   /** Has the arena `serial` at word `a` import as the options say. @throws UmaError ERR_VMEM_DESTROYED. @returns false when a lock was out of reach. */
@@ -171,18 +171,20 @@ export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): Ar
     return true;
   }
 
-  function agree(a: number, name: string, options: ArenaOptions, checked: Checked): void {
-    const differs = (what: string, here: number, there: number): void => {
-      if (here === there) return;
-      throw new UmaError("ERR_VMEM_MISMATCH", `arena "${name}" exists with another ${what}: ${there} there, ${here} here`, {
-        zone: name,
-        value: there,
-      });
-    };
-    differs("quantum", checked.quantum, f64[(a + ARENA_QUANTUM) >> 1]);
-    differs("qcacheMax", checked.qcacheMax, f64[(a + ARENA_QCACHE_MAX) >> 1]);
-    differs("kind (1 = identifiers)", checked.identifiers ? ARENA_IDENTIFIERS : 0, i32[a + ARENA_FLAGS]);
-    differs("source (record)", sourceWord(options), i32[a + ARENA_SOURCE]);
+  function mismatch(a: number, name: string, options: ArenaOptions, checked: Checked): UmaError | null {
+    const sides: readonly [what: string, here: number, there: number][] = [
+      ["quantum", checked.quantum, f64[(a + ARENA_QUANTUM) >> 1]],
+      ["qcacheMax", checked.qcacheMax, f64[(a + ARENA_QCACHE_MAX) >> 1]],
+      ["kind (1 = identifiers)", checked.identifiers ? ARENA_IDENTIFIERS : 0, i32[a + ARENA_FLAGS]],
+      ["source (record)", sourceWord(options), i32[a + ARENA_SOURCE]],
+    ];
+    const different = sides.find(([, here, there]) => here !== there);
+    if (different === undefined) return null;
+    const [what, here, there] = different;
+    return new UmaError("ERR_VMEM_MISMATCH", `arena "${name}" exists with another ${what}: ${there} there, ${here} here`, {
+      zone: name,
+      value: there,
+    });
   }
 
   function sourceWord(options: ImportOptions): number {
@@ -295,5 +297,5 @@ export function createArenaRecords(floor: Floor, heap: Heap, engine: Engine): Ar
     }
   }
 
-  return { first, collect, nameAt, encode, find, seek, agree, sourceWord, rewire, enter, claim, retire };
+  return { first, collect, nameAt, encode, find, seek, mismatch, sourceWord, rewire, enter, claim, retire };
 }

@@ -126,9 +126,10 @@ export function createArenas(floor: Floor, heap: Heap): ArenaSystem {
     for (;;) {
       const known = records.find(bytes);
       if (known !== null) {
-        records.agree(known.a, name, options, checked);
-        // Unless somebody has destroyed it just now: then it is made.
+        const mismatch = records.mismatch(known.a, name, options, checked);
+        // Unless somebody has destroyed it just now: then it is made, and what was read may be of the next arena in its record.
         if (records.find(bytes)?.serial !== known.serial) continue;
+        if (mismatch !== null) throw mismatch;
         return handleFor(known, options);
       }
       const frame = intents.push(INTENT_PAGE);

@@ -71,6 +71,32 @@ test("whoever opens an arena by its name while it ends, and its record becomes a
   expect(uma.verify().problems).toEqual([]);
 });
 
+test("whoever makes an arena that there is while it ends, and its record becomes another's, is not told that it is made otherwise", () => {
+  let came = true;
+  for (let nth = 1; came; nth++) {
+    using uma = makeUma();
+    const source = create(uma, "source");
+    const ids = create(uma, "ids");
+    let looks = 0;
+    const options = {
+      span: { start: 0, size: 100 },
+      get import() {
+        if (++looks === nth) {
+          ids.destroy();
+          create(uma, "next", { source });
+        }
+        return undefined;
+      },
+    };
+    const made = create(uma, "ids", options);
+    came = looks >= nth;
+    // Or it ended just after it was found.
+    const ended = made.isDestroyed();
+    expect([uma.arenas.list().includes("ids"), ended ? 100 : made.size("total")]).toEqual([!ended, 100]);
+    expect(uma.verify().problems).toEqual([]);
+  }
+});
+
 test("an arena that a worker is about to destroy is destroyed by no other, and gets no arena that imports from it", async () => {
   using uma = makeUma();
   using other = await secondWorker(uma);
