@@ -27,7 +27,7 @@ export function readOptions<T extends ParseArgsConfig>(file: string, config: T):
 /** A number among the options. @param least - the least that makes sense. */
 export function numberOf(name: string, text: string, least: number = 0): number {
   const value = Number(text);
-  if (text.trim() !== "" && value >= least) return value;
+  if (text.trim() !== "" && Number.isFinite(value) && value >= least) return value;
   console.error(`--${name} ${text}: a number from ${least} on is wanted; --help lists what there is`);
   process.exit(2);
 }

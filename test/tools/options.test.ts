@@ -18,7 +18,16 @@ test("a file's first comment is its help, without the stars", () => {
   expect(helpOf("/** One line. */")).toBe("One line.");
 });
 
-test.each(TOOLS)("%s: --help says what can be asked for, and an unknown option or number is one line and exit code 2", (tool) => {
+test.each([
+  ["crash/cli.ts", "--kills"],
+  ["soak-vmem.ts", "--operations"],
+])("%s: what is no number for %s is one line and exit code 2", (tool, option) => {
+  const refused = run(tool, option, "many");
+  expect([refused.status, refused.stdout]).toEqual([2, ""]);
+  expect(refused.stderr).toContain(`${option} many: a number from 1 on is wanted`);
+});
+
+test.each(TOOLS)("%s: --help says what can be asked for, and an unknown option is one line and exit code 2", (tool) => {
   const help = run(tool, "--help");
   expect([help.status, help.stderr]).toEqual([0, ""]);
   expect(help.stdout).toMatch(/`|npm run /);
