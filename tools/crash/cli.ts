@@ -172,24 +172,20 @@ function scoutsOf(themes: readonly string[], first: number, histories: number): 
 /** The planned histories with other seeds: each time of the one that passes most that none before it does. Each knows what is its own. */
 function chooseFrom(scouts: readonly Told[], jobs: readonly Job[]): Job[] {
   const covered = new Set<number>();
-  const chosen: (readonly number[])[] = [];
+  const times = new Map<number, number>();
   const gain = ({ reached }: Told): number => reached.filter((point) => !covered.has(point)).length;
   const pool = scouts.filter(({ bad }) => bad.length === 0).sort((a, b) => a.seed - b.seed);
   const planned = jobs.map((job) => {
     const best = pool.filter(({ theme }) => theme === job.theme).sort((a, b) => gain(b) - gain(a))[0];
-    if (best === undefined) return job;
+    if (best === undefined) return { job, own: [] };
     pool.splice(pool.indexOf(best), 1);
-    for (const point of best.reached) covered.add(point);
-    chosen.push(best.reached);
-    return { ...job, seed: best.seed, own: best.reached };
+    for (const point of best.reached) {
+      covered.add(point);
+      times.set(point, (times.get(point) ?? 0) + 1);
+    }
+    return { job: { ...job, seed: best.seed }, own: best.reached };
   });
-  const times = new Map<number, number>();
-  for (const point of chosen.flat()) times.set(point, (times.get(point) ?? 0) + 1);
-  return planned.map((job) => {
-    if (!("own" in job)) return job;
-    const { own, ...rest } = job;
-    return { ...rest, rare: own.filter((point) => (times.get(point) ?? 0) <= RARE) };
-  });
+  return planned.map(({ job, own }) => ({ ...job, rare: own.filter((point) => (times.get(point) ?? 0) <= RARE) }));
 }
 
 /** Gives each process a job as soon as it has done one. */

@@ -51,7 +51,7 @@ export async function main(tree: Tree, _points: unknown, { theme: name, ticket, 
       Atomics.add(ledger, ERRORS, 1);
       throw error;
     }
-    // Step by step with the victim, or a little later: the processor is for both, and for others' victims.
+    // A breath, unless the victim has made a step meanwhile: the processor is for both, and for others' victims.
     if (Atomics.load(ledger, STEP) === seen) Atomics.wait(ledger, STEP, seen, STEP_MS);
   }
 }

@@ -92,26 +92,33 @@ function placeFor(a: Actor): number {
   return -1;
 }
 
-function take(a: Actor): void {
+/** Allocates of a kind (X added: by xalloc) into place n of the ledger. */
+function takeInto(a: Actor, n: number, kind: number, size: number, alloc: () => number): void {
   const { extra } = a.ledger;
+  const at = wordOf(n);
+  extra[OPEN] = kind & (X - 1);
+  const start = alloc();
+  if (start >= 0) {
+    extra[at + 1] = start;
+    extra[at + 2] = size;
+    extra[at] = kind;
+  }
+  extra[OPEN] = 0;
+}
+
+function take(a: Actor): void {
   const n = placeFor(a);
   if (n < 0) return;
-  const at = wordOf(n);
   const kind = a.random(NAMES.length);
   const arena = arenasOf(a)[kind];
   if (arena === undefined) return;
   const size = arena.quantum * (1 + a.random(6));
   const x = a.random(3) === 0;
-  extra[OPEN] = kind + 1;
-  const start = x
-    ? arena.tryXalloc(size, { align: arena.quantum * 4, min: a.random(3) * arena.quantum * 8, nocross: a.random(2) * arena.quantum * 64 })
-    : arena.tryAlloc(size, { policy: (["instant", "best", "first", "next"] as const)[a.random(4)] ?? "instant" });
-  if (start >= 0) {
-    extra[at + 1] = start;
-    extra[at + 2] = size;
-    extra[at] = kind + 1 + (x ? X : 0);
-  }
-  extra[OPEN] = 0;
+  takeInto(a, n, kind + 1 + (x ? X : 0), size, () =>
+    x
+      ? arena.tryXalloc(size, { align: arena.quantum * 4, min: a.random(3) * arena.quantum * 8, nocross: a.random(2) * arena.quantum * 64 })
+      : arena.tryAlloc(size, { policy: (["instant", "best", "first", "next"] as const)[a.random(4)] ?? "instant" }),
+  );
 }
 
 function give(a: Actor, n: number): void {
@@ -171,15 +178,7 @@ function looks(a: Actor): void {
     for (let size = 4096; size <= 3 * 4096; size += 4096) {
       const n = placeFor(a);
       if (n < 0 || cached === undefined) break;
-      const { extra } = a.ledger;
-      extra[OPEN] = CACHED + 1;
-      const start = cached.tryAlloc(size);
-      if (start >= 0) {
-        extra[wordOf(n) + 1] = start;
-        extra[wordOf(n) + 2] = size;
-        extra[wordOf(n)] = CACHED + 1;
-      }
-      extra[OPEN] = 0;
+      takeInto(a, n, CACHED + 1, size, () => cached.tryAlloc(size));
       give(a, n);
     }
   } finally {
