@@ -299,9 +299,9 @@ export function openMap(uma: Uma, definition: MapDefinition): SharedMap {
         journal((node >>> 2) + NODE_NEXT, i32[(old >>> 2) + NODE_NEXT]);
         journal((old >>> 2) + NODE_LINKED, 0);
       }
+      displaced = old;
       journal((node >>> 2) + NODE_LINKED, 1);
       journal(old === 0 ? bucket + BUCKET_HEAD : before, node);
-      displaced = old;
       commit();
       return old;
     } finally {
